@@ -47,7 +47,8 @@ type DNSStep struct {
 	Name   string `json:"name"`
 	// From is where the answer came from: "dns", "hosts" (the hosts file),
 	// "literal" (the target was an address), "system" (the operating system's own
-	// resolver, after ours found nothing), "lab", "upstream-proxy".
+	// resolver, after ours found nothing), "localhost" (never asked, RFC 6761),
+	// "lab", "upstream-proxy". Empty when nobody gave an answer.
 	From string     `json:"from,omitempty"`
 	A    *DNSAnswer `json:"a,omitempty"`
 	AAAA *DNSAnswer `json:"aaaa,omitempty"`
@@ -62,7 +63,12 @@ type DNSAnswer struct {
 	// Error is the resolver's own words.
 	Error string `json:"error,omitempty"`
 	// Timeout: the budget ended before an answer came.
-	Timeout bool    `json:"timeout,omitempty"`
+	Timeout bool `json:"timeout,omitempty"`
+	// Cancelled: the answer was no longer needed (an address of the other family
+	// had connected, or the client went away).
+	Cancelled bool `json:"cancelled,omitempty"`
+	// Pending: the answer was still awaited when the facts were taken.
+	Pending bool    `json:"pending,omitempty"`
 	Ms      float64 `json:"ms"`
 }
 
@@ -79,11 +85,16 @@ type DNSExchange struct {
 	Truncated bool   `json:"truncated,omitempty"`
 	// Extended is the extended DNS error (RFC 8914), nil when there was none.
 	Extended *ExtendedError `json:"extended,omitempty"`
-	// Malformed says what was wrong with a reply that is not DNS.
+	// Malformed says what was wrong with a reply that is not DNS, or not the
+	// answer to this question. Empty when a proper reply followed.
 	Malformed string `json:"malformed,omitempty"`
+	// Strays counts such replies, also those that a proper one followed.
+	Strays int `json:"strays,omitempty"`
 	// Errno is set when the question could not be asked ("ECONNREFUSED").
-	Errno string  `json:"errno,omitempty"`
-	Ms    float64 `json:"ms"`
+	Errno string `json:"errno,omitempty"`
+	// Pending: a reply was still awaited when the facts were taken.
+	Pending bool    `json:"pending,omitempty"`
+	Ms      float64 `json:"ms"`
 }
 
 // ExtendedError is an extended DNS error (RFC 8914).
@@ -101,14 +112,20 @@ type TCPStep struct {
 	Addr string `json:"addr,omitempty"`
 	// Reused: the connection had been made for an earlier request.
 	Reused bool `json:"reused,omitempty"`
-	// Proxy is what an upstream proxy said to our own CONNECT.
+	// Untried counts the addresses left out because there were too many.
+	Untried int `json:"untried,omitempty"`
+	// Proxy is what an upstream proxy said to our own CONNECT. The tries are then
+	// those to the proxy, not to the target.
 	Proxy *ProxyAnswer `json:"proxy,omitempty"`
-	Ms    float64      `json:"ms"`
+	Ms    float64      `json:"ms"` // from the first try to the outcome
 }
 
 // Try is one attempt to connect to one address.
 type Try struct {
-	Addr    string  `json:"addr"`
+	Addr string `json:"addr"`
+	// Routed is where the connection really went when Addr is an address of the
+	// lab, which no network knows.
+	Routed  string  `json:"routed,omitempty"`
 	StartMs float64 `json:"start_ms"` // since the first try
 	Ms      float64 `json:"ms"`
 	OK      bool    `json:"ok,omitempty"`
@@ -117,8 +134,11 @@ type Try struct {
 	Errno string `json:"errno,omitempty"`
 	// GaveUp: our own deadline ended the try; nothing had answered.
 	GaveUp bool `json:"gave_up,omitempty"`
-	// Cancelled: another address won the race before this one was decided.
+	// Cancelled: another address won the race before this one was decided, or
+	// the client went away.
 	Cancelled bool `json:"cancelled,omitempty"`
+	// Pending: the try was still under way when the facts were taken.
+	Pending bool `json:"pending,omitempty"`
 	// Error is the original words.
 	Error string `json:"error,omitempty"`
 	// ICMP is the message that ended the try and who sent it, where the system
@@ -139,13 +159,23 @@ type ICMP struct {
 // ProxyAnswer is what an upstream proxy answered to CONNECT, or why there was
 // no answer.
 type ProxyAnswer struct {
-	Addr        string `json:"addr"`
+	Addr string `json:"addr"` // host:port of the proxy, as configured
+	// DNS is how the proxy's own name was turned into addresses.
+	DNS *DNSStep `json:"dns,omitempty"`
+	// Failure is why there is no usable answer: "resolve" (the proxy's name),
+	// "connect" (to the proxy: see the tries), "timeout" (connected, no answer in
+	// time), "closed" (without an answer), "broken" (the connection broke while
+	// the answer was awaited), "not-http", "too-long". Empty when there is a
+	// Status.
+	Failure     string `json:"failure,omitempty"`
 	Status      int    `json:"status,omitempty"`
 	Reason      string `json:"reason,omitempty"`
 	Via         string `json:"via,omitempty"`
 	ProxyStatus string `json:"proxy_status,omitempty"`
 	Challenge   string `json:"challenge,omitempty"` // the schemes of Proxy-Authenticate
 	Error       string `json:"error,omitempty"`
+	// Ms is from our CONNECT to the end of the answer's head.
+	Ms float64 `json:"ms,omitempty"`
 }
 
 // HelloStep is the client's first words inside the tunnel.
@@ -232,7 +262,9 @@ type CertInfo struct {
 type CertFault struct {
 	Fault string `json:"fault"` // a row of the catalogue: "cert-expired" …
 	Depth int    `json:"depth"` // 0 is the leaf
-	Why   string `json:"why"`
+	// Detail tells kinds of one fault apart where browsers do.
+	Detail string `json:"detail,omitempty"`
+	Why    string `json:"why"`
 }
 
 // HTTPStep is a request and its response, where they can be seen.

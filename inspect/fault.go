@@ -1,5 +1,7 @@
 package inspect
 
+import "slices"
+
 // A Fault is a row of the catalogue. Its ID is a promise: logs, tests and the
 // page refer to it.
 type Fault struct {
@@ -36,4 +38,28 @@ type Finding struct {
 	// the visit through this proxy, where they differ.
 	Chromium, ChromiumShown string
 	Firefox, FirefoxShown   string
+}
+
+// Faults is the catalogue, in the order of a connection: the first failure that
+// matches an attempt is its root, the rest are consequences. Rows without a
+// match are known by name (for explain, exports and imports); what they need is
+// not visible in the facts gathered so far.
+var Faults = slices.Concat(
+	clientFaults, dnsFaults, tcpFaults, tlsFaults, certFaults,
+	clientRefusalFaults, httpFaults, contentFaults,
+)
+
+// byID is filled once; the catalogue does not change.
+var byID = func() map[string]*Fault {
+	m := make(map[string]*Fault, len(Faults))
+	for i := range Faults {
+		m[Faults[i].ID] = &Faults[i]
+	}
+	return m
+}()
+
+// Lookup finds a row of the catalogue by its ID.
+func Lookup(id string) (*Fault, bool) {
+	f, ok := byID[id]
+	return f, ok
 }

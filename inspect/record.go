@@ -43,3 +43,58 @@ type Timing struct {
 	FirstByte *float64 `json:"first_byte_ms,omitempty"`
 	Total     *float64 `json:"total_ms,omitempty"`
 }
+
+// Record puts an attempt and its verdict together.
+func (a *Attempt) Record(v Verdict) *Record {
+	r := &Record{
+		TS: a.Start.UTC(), Level: "info", Msg: "attempt", ID: a.ID, Final: !a.Open,
+		Mode: a.Mode, Target: a.Target, Host: a.Host, Port: a.Port, URL: a.URL,
+		Client: a.Client, RetryOf: a.RetryOf, Chain: a.Chain,
+		Verdict: v, Timing: a.timing(), Evidence: a.Seen, Probes: a.Probes,
+		Internal: a.Internal, Refused: a.Refused,
+	}
+	if v.Outcome == Failed {
+		r.Level = "warn"
+	}
+	if r.Cert.leaf() == nil {
+		r.Cert = a.probedCert()
+	}
+	return r
+}
+
+// Attempt takes the facts out of a record again: what Diagnose makes of them is
+// the verdict the record had.
+func (r *Record) Attempt() *Attempt {
+	a := &Attempt{
+		ID: r.ID, Start: r.TS, Mode: r.Mode, Target: r.Target, Host: r.Host, Port: r.Port, URL: r.URL,
+		Client: r.Client, RetryOf: r.RetryOf, Step: r.Step, Open: !r.Final,
+		Seen: r.Evidence, Probes: r.Probes, Chain: r.Chain, Internal: r.Internal, Refused: r.Refused,
+		BrowserCode: r.Codes.Browser,
+	}
+	if r.Timing.Total != nil {
+		a.Elapsed = time.Duration(*r.Timing.Total * 1e6)
+	}
+	if a.Seen.Cert != nil && a.Seen.Cert.Source == SourceProbed {
+		a.Seen.Cert = nil
+	}
+	return a
+}
+
+func (a *Attempt) timing() Timing {
+	s := &a.Seen
+	total := ms(a.Elapsed)
+	t := Timing{Total: &total}
+	if s.DNS != nil && s.DNS.From != "literal" && s.DNS.From != "upstream-proxy" {
+		t.DNS = &s.DNS.Ms
+	}
+	if s.TCP != nil && !s.TCP.Reused {
+		t.Connect = &s.TCP.Ms
+	}
+	if s.TLS != nil && s.TLS.Protocol != "" && s.Hello != nil {
+		t.TLS = &s.TLS.Ms
+	}
+	if s.HTTP != nil {
+		t.FirstByte = s.HTTP.FirstByteMs
+	}
+	return t
+}
