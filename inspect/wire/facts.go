@@ -14,9 +14,13 @@ const (
 // Facts is what is known of a connection from the bytes that passed in clear.
 // It is a copy: reading it needs no lock, and later bytes do not change it.
 type Facts struct {
-	// Client and Server are what each side spoke: "tls", "http", "ssh", "smtp",
-	// "ftp", "imap", "pop3", "mysql", "postgresql", "rdp", "socks", "sslv2",
-	// "garbage"; empty while a side has said nothing, or too little to tell.
+	// Client and Server are what each side spoke. By its signature: "tls",
+	// "sslv2", "http" (also HTTP/2 without TLS), "html" (a page with no HTTP in
+	// front), "xmpp", "ssh", "smtp", "ftp", "smtp-or-ftp" (a "220" greeting that
+	// names neither), "imap", "pop3", "vnc", "amqp", "telnet", "mysql",
+	// "postgresql", "rdp", "socks". Otherwise "text" for what people can read and
+	// "garbage" for the rest. Empty while a side has said nothing, or too little
+	// to tell.
 	Client Talk `json:"client"`
 	Server Talk `json:"server"`
 
@@ -34,6 +38,9 @@ type Facts struct {
 	// ServerDone: a ServerHelloDone passed in clear (TLS ≤ 1.2): the server's
 	// first flight is complete.
 	ServerDone bool `json:"server_done,omitempty"`
+	// NoClientCertificate: the client answered a request for a certificate with
+	// an empty one, in clear (TLS ≤ 1.2, RFC 5246 §7.4.6).
+	NoClientCertificate bool `json:"no_client_certificate,omitempty"`
 	// KeyExchange: a ServerKeyExchange passed in clear (TLS ≤ 1.2); without one
 	// the key exchange is static RSA and has no forward secrecy.
 	KeyExchange bool `json:"key_exchange,omitempty"`
@@ -56,8 +63,9 @@ type Facts struct {
 	// Renegotiated: a handshake record in clear sight came after application
 	// data (TLS ≤ 1.2).
 	Renegotiated bool `json:"renegotiated,omitempty"`
-	// Broken is set when a stream that began as TLS stopped being TLS: the
-	// words say what was wrong and where ("server: record length 20000 …").
+	// Broken is set when a stream that began as TLS stopped being TLS, or broke
+	// its rules in clear sight: the words say what was wrong and where ("server,
+	// byte 127: record length 20000 …"). The first trouble stands.
 	Broken string `json:"broken,omitempty"`
 }
 
@@ -72,7 +80,8 @@ type Talk struct {
 	// bytes, unescaped.
 	First []byte `json:"first,omitempty"`
 	Bytes int64  `json:"bytes,omitempty"`
-	// Cut is the number of bytes missing to complete the last record begun.
+	// Cut is the number of bytes missing to complete the last record begun: of
+	// its header if even that is incomplete.
 	Cut int `json:"cut,omitempty"`
 	// FirstAt and LastAt are when the first and the last byte came, since the
 	// connection began; negative when none came.
@@ -88,8 +97,8 @@ type Record struct {
 	Len     int     `json:"len"`
 	Ms      float64 `json:"ms"` // since the connection began
 	// Messages are the types of the handshake messages that begin in it, if it
-	// is in clear.
-	Messages []uint8 `json:"messages,omitempty"`
+	// is in clear; at most 16. They are ints because JSON writes bytes as base64.
+	Messages []int `json:"messages,omitempty"`
 }
 
 // Alert is a TLS alert (RFC 8446 §6).
@@ -133,10 +142,10 @@ type ServerHello struct {
 	Version uint16 `json:"version"` // negotiated: supported_versions, else legacy_version
 	Legacy  uint16 `json:"legacy"`  // legacy_version
 	Cipher  uint16 `json:"cipher"`
-	Group   uint16 `json:"group,omitempty"` // of the key share, TLS 1.3
-	ALPN    string `json:"alpn,omitempty"`  // TLS ≤ 1.2 only: encrypted in 1.3
-	PSK     bool   `json:"psk,omitempty"`   // resumed by pre-shared key
-	Resumed bool   `json:"resumed,omitempty"`
+	Group   uint16 `json:"group,omitempty"`   // of the key share; TLS ≤ 1.2: the curve of the ServerKeyExchange
+	ALPN    string `json:"alpn,omitempty"`    // TLS ≤ 1.2 only: encrypted in 1.3
+	PSK     bool   `json:"psk,omitempty"`     // resumed by pre-shared key
+	Resumed bool   `json:"resumed,omitempty"` // an earlier session goes on: no certificate is shown
 	// Downgrade: the random carries the marker of RFC 8446 §4.1.3: 1 for "…01"
 	// (a 1.3 server negotiated 1.2), 2 for "…00" (1.1 or lower), 0 for none.
 	Downgrade int `json:"downgrade,omitempty"`
