@@ -11,19 +11,21 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/pem"
+	"errors"
 	"fmt"
 	"io"
+	"log"
 	"math/big"
 	"net"
 	"net/http"
 	"net/http/httptest"
-	"net/url"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -31,6 +33,9 @@ import (
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// quietLog is for servers whose clients are meant to fail.
+var quietLog = log.New(io.Discard, "", 0)
 
 // issuer is a certificate authority of the test.
 type issuer struct {
@@ -142,7 +147,7 @@ func tcp(t testing.TB, serve func(net.Conn)) (addr string) {
 
 // proxy is the smallest forward proxy: CONNECT and plain GET, 502 when it
 // cannot connect, and ends of connections passed on as they came.
-func proxy(t testing.TB) (addr string, seen func() []string) {
+func proxy(t testing.TB, route func(host string) string) (addr string, seen func() []string) {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -169,7 +174,11 @@ func proxy(t testing.TB) (addr string, seen func() []string) {
 				mu.Lock()
 				asked = append(asked, r.Method+" "+r.Host)
 				mu.Unlock()
-				up, err := (&net.Dialer{Timeout: 5 * time.Second}).DialContext(ctx, "tcp", r.Host)
+				to := r.Host
+				if route != nil {
+					to = route(r.Host)
+				}
+				up, err := (&net.Dialer{Timeout: 5 * time.Second}).DialContext(ctx, "tcp", to)
 				if err != nil {
 					io.WriteString(c, "HTTP/1.1 502 Bad Gateway\r\nContent-Length: 6\r\nConnection: close\r\n\r\nfailed")
 					return
@@ -313,7 +322,7 @@ func TestCodes(t *testing.T) {
 				o := Options{Roots: [][]byte{ca.cert.Raw}}
 				asked := func() []string { return nil }
 				if way == "proxied" {
-					o.Proxy, asked = proxy(t)
+					o.Proxy, asked = proxy(t, nil)
 				}
 				b := start(t, k, o)
 				for _, c := range cases {
@@ -361,7 +370,7 @@ func TestCodes(t *testing.T) {
 				}
 				for _, a := range asked() {
 					if !strings.Contains(a, "127.0.0.1") {
-						t.Logf("on its own: %s", a)
+						t.Errorf("quiet, it asked for %s", a)
 					}
 				}
 			})
@@ -369,7 +378,334 @@ func TestCodes(t *testing.T) {
 	}
 }
 
-var _ = pem.Encode
-var _ = url.Parse
-var _ = runtime.GOOS
-var _ atomic.Int32
+// each runs a test with both kinds of browser.
+func each(t *testing.T, test func(t *testing.T, k Kind)) {
+	for _, k := range []Kind{Chromium, Firefox} {
+		t.Run(string(k), func(t *testing.T) { test(t, k) })
+	}
+}
+
+// TestVisitsShareNothing loads one site three times: each visit has to come
+// over a connection of its own, without cookies, tickets or HSTS.
+func TestVisitsShareNothing(t *testing.T) {
+	ca := newIssuer(t, "trusted root")
+	each(t, func(t *testing.T, k Kind) {
+		conns := make(map[string]bool)
+		var mu sync.Mutex
+		secure := site(t, ca.leaf(t, func(c *x509.Certificate) { c.DNSNames = []string{"site.test"} }), func(w http.ResponseWriter, r *http.Request) {
+			mu.Lock()
+			defer mu.Unlock()
+			if r.URL.Path != "/" {
+				return // the icon
+			}
+			if conns[r.RemoteAddr] {
+				t.Error("a connection was used for two visits")
+			}
+			conns[r.RemoteAddr] = true
+			if r.TLS.DidResume {
+				t.Error("a TLS session was resumed")
+			}
+			if c := r.Header.Get("Cookie"); c != "" {
+				t.Errorf("cookie %q", c)
+			}
+			w.Header().Set("Strict-Transport-Security", "max-age=31536000")
+			w.Header().Set("Cache-Control", "max-age=3600")
+			http.SetCookie(w, &http.Cookie{Name: "a", Value: "b", MaxAge: 3600})
+			hello(w, r)
+		})
+		plain := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, "plain") }))
+		defer plain.Close()
+		addr, _ := proxy(t, func(host string) string {
+			if host == "site.test:443" {
+				return secure.Listener.Addr().String()
+			}
+			return plain.Listener.Addr().String()
+		})
+		b := start(t, k, Options{
+			Proxy: addr,
+			Roots: [][]byte{pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: ca.cert.Raw})},
+			Prefs: map[string]any{"dom.security.https_first": false},
+		})
+		for range 3 {
+			if v := visit(t, b, "https://site.test/"); v.Code != "" || v.Status != 200 {
+				t.Errorf("visit: %+v", v)
+			}
+		}
+		mu.Lock()
+		if len(conns) != 3 {
+			t.Errorf("%d connections, want 3", len(conns))
+		}
+		mu.Unlock()
+		if v := visit(t, b, "http://site.test"); len(v.Requests) != 1 || v.Requests[0].URL != "http://site.test/" {
+			t.Errorf("HSTS was remembered: %+v", v)
+		}
+	})
+}
+
+// TestIntermediateIsForgotten: a chain that lacks its intermediate must not
+// pass because an earlier visit has shown it.
+func TestIntermediateIsForgotten(t *testing.T) {
+	root, inter := newIssuer(t, "root"), &issuer{key: newKey(t)}
+	inter.cert = root.sign(t, inter.key, &x509.Certificate{
+		Subject:               pkix.Name{CommonName: "intermediate"},
+		NotBefore:             time.Now().Add(-24 * time.Hour),
+		NotAfter:              time.Now().Add(24 * time.Hour),
+		KeyUsage:              x509.KeyUsageCertSign,
+		BasicConstraintsValid: true,
+		IsCA:                  true,
+	})
+	whole, lacking := inter.leaf(t, nil), inter.leaf(t, nil)
+	whole.Certificate = append(whole.Certificate, inter.cert.Raw)
+	each(t, func(t *testing.T, k Kind) {
+		b := start(t, k, Options{Roots: [][]byte{root.cert.Raw}})
+		good, bad := site(t, whole, hello), site(t, lacking, hello)
+		for range 3 {
+			if v := visit(t, b, good.URL); v.Code != "" {
+				t.Errorf("whole chain: %q", v.Code)
+			}
+			v := visit(t, b, bad.URL)
+			if v.Code != "ERR_CERT_AUTHORITY_INVALID" && v.Code != "SEC_ERROR_UNKNOWN_ISSUER" {
+				t.Errorf("without the intermediate: %q", v.Code)
+			}
+		}
+	})
+}
+
+// TestContents holds what is said of loads that get an answer.
+func TestContents(t *testing.T) {
+	h := func(w http.ResponseWriter, r *http.Request) {
+		switch r.URL.Path {
+		case "/redirect":
+			http.Redirect(w, r, "/target", http.StatusFound)
+		case "/parts":
+			io.WriteString(w, `<title>Parts</title><script>alert("hello")</script><img src="/missing"><script src="http://127.0.0.1:1/"></script>`)
+		case "/missing":
+			http.NotFound(w, r)
+		case "/none":
+			w.WriteHeader(http.StatusNoContent)
+		case "/empty":
+			w.WriteHeader(http.StatusServiceUnavailable)
+		case "/download":
+			w.Header().Set("Content-Type", "application/octet-stream")
+			w.Write(make([]byte, 100))
+		case "/short":
+			w.Header().Set("Content-Type", "text/html")
+			w.Header().Set("Content-Length", "1000")
+			io.WriteString(w, "<p>not all")
+		default:
+			hello(w, r)
+		}
+	}
+	s := httptest.NewUnstartedServer(http.HandlerFunc(h))
+	s.Config.ErrorLog = quietLog
+	s.Start()
+	defer s.Close()
+	each(t, func(t *testing.T, k Kind) {
+		b := start(t, k, Options{})
+		for _, c := range []struct {
+			path              string
+			chromium, firefox string
+			status, requests  int
+		}{
+			{"/redirect", "", "", 200, 2},
+			{"/parts", "", "", 200, 3},
+			{"/none", "ERR_ABORTED", "NS_BINDING_ABORTED", 204, 1},
+			{"/empty", "ERR_HTTP_RESPONSE_CODE_FAILURE", "NS_ERROR_NET_ERROR_RESPONSE", 503, 1},
+			{"/download", "ERR_ABORTED", "NS_BINDING_ABORTED", 200, 1},
+			{"/short", "ERR_CONTENT_LENGTH_MISMATCH", "NS_ERROR_NET_PARTIAL_TRANSFER", 200, 1},
+		} {
+			t.Run(c.path, func(t *testing.T) {
+				v := visit(t, b, s.URL+c.path)
+				t.Logf("%+v", v)
+				want := map[Kind]string{Chromium: c.chromium, Firefox: c.firefox}[k]
+				if v.Code != want || v.Status != c.status || len(v.Requests) < c.requests {
+					t.Errorf("code %q, status %d, %d requests; want %q, %d, %d", v.Code, v.Status, len(v.Requests), want, c.status, c.requests)
+				}
+			})
+		}
+	})
+}
+
+// TestVisitEndsWithContext: a server that never answers holds a visit up to
+// the end of its context and the browser stays usable.
+func TestVisitEndsWithContext(t *testing.T) {
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/hang" {
+			<-r.Context().Done()
+			return
+		}
+		hello(w, r)
+	}))
+	defer s.Close()
+	each(t, func(t *testing.T, k Kind) {
+		b := start(t, k, Options{})
+		ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
+		defer cancel()
+		v, err := b.Visit(ctx, s.URL+"/hang")
+		if !errors.Is(err, context.DeadlineExceeded) || len(v.Requests) != 1 {
+			t.Errorf("got %+v, %v", v, err)
+		}
+		if v := visit(t, b, s.URL); v.Title != "Greeting" {
+			t.Errorf("afterwards: %+v", v)
+		}
+	})
+}
+
+// TestCloseLeavesNothing: no process with our home in its environment, and no
+// home. The same when the context ends first.
+func TestCloseLeavesNothing(t *testing.T) {
+	s := httptest.NewServer(http.HandlerFunc(hello))
+	defer s.Close()
+	each(t, func(t *testing.T, k Kind) {
+		for _, way := range []string{"close", "context"} {
+			t.Run(way, func(t *testing.T) {
+				ctx, cancel := context.WithCancel(t.Context())
+				defer cancel()
+				b, err := Start(ctx, k, Options{Path: Need(t, k), Headless: true, Quiet: true})
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer b.Close()
+				visit(t, b, s.URL)
+				home := b.proc.home
+				if runtime.GOOS == "linux" && len(living(t, home)) < 3 {
+					t.Errorf("too few processes to make a test: %v", living(t, home))
+				}
+				if way == "context" {
+					cancel()
+					<-b.Done()
+				}
+				begun := time.Now()
+				if err := b.Close(); err != nil {
+					t.Error(err)
+				}
+				t.Logf("closed in %v", time.Since(begun).Round(time.Millisecond))
+				if _, err := os.Stat(home); !errors.Is(err, os.ErrNotExist) {
+					t.Errorf("the home is still there: %v", err)
+				}
+				if left := living(t, home); len(left) > 0 {
+					t.Errorf("still running: %v", left)
+				}
+				if _, err := b.Visit(t.Context(), s.URL); err == nil {
+					t.Error("a visit after Close succeeded")
+				}
+			})
+		}
+	})
+}
+
+// living are the processes that have home in their environment.
+func living(t *testing.T, home string) (left []string) {
+	t.Helper()
+	files, _ := filepath.Glob("/proc/[0-9]*/environ")
+	for _, file := range files {
+		if env, err := os.ReadFile(file); err == nil && bytes.Contains(env, []byte(home)) {
+			cmdline, _ := os.ReadFile(filepath.Join(filepath.Dir(file), "cmdline"))
+			left = append(left, fmt.Sprintf("%s %.100q", filepath.Dir(file), cmdline))
+		}
+	}
+	return left
+}
+
+// TestManyVisits makes many visits in one browser. FAULTLINE_VISITS sets how
+// many.
+func TestManyVisits(t *testing.T) {
+	n := 12
+	fmt.Sscan(os.Getenv("FAULTLINE_VISITS"), &n)
+	ca := newIssuer(t, "not trusted")
+	bad := site(t, ca.leaf(t, nil), hello)
+	reset := "https://" + tcp(t, func(c net.Conn) { c.(*net.TCPConn).SetLinger(0) })
+	good := httptest.NewServer(http.HandlerFunc(hello))
+	defer good.Close()
+	each(t, func(t *testing.T, k Kind) {
+		b := start(t, k, Options{})
+		var took []time.Duration
+		for i := range n {
+			url := []string{bad.URL, reset, good.URL}[i%3]
+			v := visit(t, b, url)
+			if (v.Code == "") != (url == good.URL) {
+				t.Errorf("visit %d of %s: %+v", i, url, v)
+			}
+			took = append(took, v.Took)
+		}
+		slices.Sort(took)
+		t.Logf("%d visits: median %v, slowest %v", n, took[n/2].Round(time.Millisecond), took[n-1].Round(time.Millisecond))
+	})
+}
+
+// TestOverWebSocket starts Chromium as on systems that hand down no pipes.
+func TestOverWebSocket(t *testing.T) {
+	overPipe = false
+	defer func() { overPipe = runtime.GOOS != "windows" }()
+	b := start(t, Chromium, Options{})
+	if v := visit(t, b, "http://127.0.0.1:1"); v.Code != "ERR_UNSAFE_PORT" {
+		t.Errorf("got %+v", v)
+	}
+	if err := b.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestStartFails(t *testing.T) {
+	sh, err := exec.LookPath("sh")
+	if err != nil {
+		t.Skip("SKIPPED: no shell here")
+	}
+	script := filepath.Join(t.TempDir(), "browser")
+	if err := os.WriteFile(script, []byte("#!"+sh+"\necho cannot open display >&2\n"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	temp := t.TempDir()
+	t.Setenv("TMPDIR", temp)
+	each(t, func(t *testing.T, k Kind) {
+		_, err := Start(t.Context(), k, Options{Path: script})
+		if err == nil || !strings.Contains(err.Error(), "cannot open display") {
+			t.Errorf("got %v, want the browser's own words", err)
+		}
+		_, err = Start(t.Context(), k, Options{Path: script, Roots: [][]byte{[]byte("junk")}})
+		if err == nil || !strings.Contains(err.Error(), "a root to trust") {
+			t.Errorf("got %v for a root that is none", err)
+		}
+		if left, _ := os.ReadDir(temp); len(left) > 0 {
+			t.Errorf("left behind: %v", left)
+		}
+	})
+}
+
+// tester notes what Need does to a test.
+type tester struct{ skipped, failed bool }
+
+func (*tester) Helper()                 {}
+func (t *tester) Skipf(string, ...any)  { t.skipped = true }
+func (t *tester) Fatalf(string, ...any) { t.failed = true }
+
+func TestNeed(t *testing.T) {
+	t.Setenv("FAULTLINE_NO_SKIP", "")
+	var got tester
+	if Need(&got, "netscape"); !got.skipped || got.failed {
+		t.Errorf("got %+v, want a skipped test", got)
+	}
+	t.Setenv("FAULTLINE_NO_SKIP", "1")
+	got = tester{}
+	if Need(&got, "netscape"); got.skipped || !got.failed {
+		t.Errorf("got %+v, want a failed test", got)
+	}
+}
+
+func TestCodeIn(t *testing.T) {
+	for words, want := range map[string]string{
+		"NS_ERROR_NET_RESET": "NS_ERROR_NET_RESET",
+		"NS_ERROR_GENERATE_FAILURE(NS_ERROR_MODULE_SECURITY, SEC_ERROR_UNKNOWN_ISSUER)": "SEC_ERROR_UNKNOWN_ISSUER",
+		"": "",
+	} {
+		if got := codeIn(words); got != want {
+			t.Errorf("%q: got %q, want %q", words, got, want)
+		}
+	}
+	if got := pageIn("about:neterror?e=dnsNotFound&u=http%3A//nope.invalid/"); got != "dnsNotFound" {
+		t.Errorf("got %q", got)
+	}
+	if got := pageIn("https://example.com/?e=dnsNotFound"); got != "" {
+		t.Errorf("got %q for a page of the web", got)
+	}
+}

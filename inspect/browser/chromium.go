@@ -34,6 +34,13 @@ func launchChromium(ctx context.Context, o Options, home string) (*Browser, erro
 	if err := trust(ctx, filepath.Join(home, ".pki", "nssdb"), o.Roots); err != nil {
 		return nil, err
 	}
+	if o.Quiet {
+		dir := filepath.Join(home, "profile", "Default")
+		err := errors.Join(os.Mkdir(dir, 0o700), os.WriteFile(filepath.Join(dir, "Preferences"), []byte(quietPreferences), 0o600))
+		if err != nil {
+			return nil, err
+		}
+	}
 	cmd := exec.Command(o.Path, chromiumArgs(o, home)...)
 	// No API keys: it would say so in a bar across the page.
 	cmd.Env = environment(home, "GOOGLE_API_KEY=no", "GOOGLE_DEFAULT_CLIENT_ID=no", "GOOGLE_DEFAULT_CLIENT_SECRET=no")
@@ -68,6 +75,9 @@ func launchChromium(ctx context.Context, o Options, home string) (*Browser, erro
 	return &Browser{proc: proc, pilot: c}, nil
 }
 
+// nowhere is a proxy that refuses: the port is reserved and never served.
+const nowhere = "http://127.0.0.1:1"
+
 // chromiumArgs is the command line.
 func chromiumArgs(o Options, home string) []string {
 	args := []string{
@@ -92,9 +102,14 @@ func chromiumArgs(o Options, home string) []string {
 	if os.Geteuid() == 0 {
 		args = append(args, "--no-sandbox") // as root it refuses to start with one
 	}
-	if o.Proxy == "" {
+	switch {
+	case o.Quiet && o.Headless:
+		// Each visit's context names its own way out, so this is only what the
+		// browser would ask for by itself, and there is nobody to miss it.
+		args = append(args, "--proxy-server="+nowhere)
+	case o.Proxy == "":
 		args = append(args, "--no-proxy-server")
-	} else {
+	default:
 		// <-loopback> takes back the built-in exception for this machine.
 		args = append(args, "--proxy-server=http://"+o.Proxy, "--proxy-bypass-list=<-loopback>")
 	}
@@ -150,6 +165,10 @@ var (
 		"SpareRendererForSitePerProcess",
 		"Translate",
 	}
+	// quietPreferences keep error pages from asking a server of Google's
+	// whether there is a captive portal. Certificate errors then show at once,
+	// not after the 3 s that the answer may take.
+	quietPreferences = `{"alternate_error_pages":{"enabled":false},"signin":{"allowed":false}}`
 )
 
 func (c *chromium) begin(ctx context.Context) error {
@@ -184,7 +203,7 @@ func (c *chromium) open(ctx context.Context) (*tab, error) {
 		ended:    make(chan struct{}),
 		shown:    make(chan struct{}),
 	}
-	profile := obj{"disposeOnDetach": true}
+	profile := obj{"disposeOnDetach": true, "proxyServer": "direct://"}
 	if c.proxy != "" {
 		profile["proxyServer"], profile["proxyBypassList"] = "http://"+c.proxy, "<-loopback>"
 	}

@@ -46,6 +46,9 @@ func launchFirefox(ctx context.Context, o Options, home string) (*Browser, error
 	}
 	cmd := exec.Command(o.Path, append(args, o.Args...)...)
 	cmd.Env = environment(home, "MOZ_CRASHREPORTER_DISABLE=1", "MOZ_DISABLE_AUTO_SAFE_MODE=1")
+	if o.Quiet { // without it a release ignores services.settings.server
+		cmd.Env = append(cmd.Env, "MOZ_REMOTE_SETTINGS_DEVTOOLS=1")
+	}
 	proc, err := run(ctx, cmd, home, o.Stderr)
 	if err != nil {
 		return nil, err
@@ -157,7 +160,7 @@ var quietFirefox = map[string]any{
 	"network.connectivity-service.enabled":                          false,
 	"nimbus.rollouts.enabled":                                       false,
 	"security.certerrors.mitm.priming.enabled":                      false,
-	"services.settings.server":                                      "data:,#off",
+	"services.settings.server":                                      "data:,#remote-settings-dummy/v1",
 	"services.settings.poll_interval":                               86400 * 365,
 	"telemetry.fog.test.localhost_port":                             -1,
 	"toolkit.telemetry.enabled":                                     false,
@@ -246,19 +249,22 @@ const (
 	// functions exist in the documents of error pages only.
 	shownCode = `(document.getFailedCertSecurityInfo?.() ?? document.getNetErrorInfo?.())?.errorCodeString ?? ''`
 
-	// visibleText waits for an error page to have been drawn: it is built by
-	// scripts, and its text is in shadow trees, which innerText leaves out.
+	// visibleText waits for an error page to have been drawn, which shows by
+	// its text staying the same: it is built by scripts and filled in by
+	// translators, and is in shadow trees, which innerText leaves out.
 	visibleText = `(async () => {
-		const text = n => n.nodeType === Node.TEXT_NODE ? n.data
-			: n.nodeType !== Node.ELEMENT_NODE && n.nodeType !== Node.DOCUMENT_FRAGMENT_NODE || /^(style|script|template)$/i.test(n.nodeName) ? ''
-			: n.nodeName === 'SLOT' ? n.assignedNodes({flatten: true}).map(text).join(' ')
-			: [...(n.openOrClosedShadowRoot ?? n.shadowRoot ?? n).childNodes].map(text).join(' ');
 		if (!/^about:(neterror|certerror|httpsonlyerror|blocked)/.test(document.documentURI))
 			return document.body?.innerText ?? '';
-		for (let left = 100; ; left--) {
-			const s = (document.body?.innerText.trim() || text(document.body ?? document.documentElement)).replace(/\s+/g, ' ').trim();
-			if (s || !left) return s;
-			await new Promise(next => setTimeout(next, 50));
+		const text = n => n.nodeType === Node.TEXT_NODE ? n.data
+			: n.nodeType === Node.ELEMENT_NODE && !n.checkVisibility() && n.nodeName !== 'SLOT' ? ''
+			: n.nodeName === 'SLOT' ? n.assignedNodes({flatten: true}).map(text).join(' ')
+			: [...(n.shadowRoot ?? n).childNodes].map(text).join(' ');
+		for (let left = 50, last = ''; ; left--) {
+			const s = text(document.body).replace(/\s+/g, ' ').trim();
+			const titled = document.querySelector('.title-text')?.textContent !== '';
+			if (s && s === last && titled && document.readyState !== 'loading' || !left) return s;
+			last = s;
+			await new Promise(next => setTimeout(next, 100));
 		}
 	})()`
 )
