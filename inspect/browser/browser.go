@@ -47,7 +47,9 @@ type Options struct {
 	// need certutil (Debian: libnss3-tools, Fedora: nss-tools, macOS: nss);
 	// Chromium reads such a profile on Linux only, and Start fails elsewhere.
 	Roots [][]byte
-	// Headless shows no window.
+	// Headless shows no window. It is for measuring: together with Quiet, all
+	// that the browser asks for on its own goes nowhere, and Firefox forgets
+	// HSTS between visits, which it does not do in a visible window.
 	Headless bool
 	// Args are further arguments of the command line.
 	Args []string
@@ -67,13 +69,16 @@ type Visit struct {
 	URL string
 	// Code is the browser's error code without "net::"; "" when the document
 	// loaded. ERR_ABORTED and NS_BINDING_ABORTED stand for a load that ended
-	// without a document and without a fault: a download, or status 204.
+	// without a document and without a fault: status 204, and in Chromium a
+	// download. An error that has no name in Firefox has the page's instead,
+	// as in "deniedPortAccess".
 	Code string
 	// Page is the name of Firefox's error page, as in "connectionFailure";
 	// "" when there was none, and with Chromium.
 	Page string
-	// Shown is the code that Firefox's error page shows to the person, where
-	// it shows one: PR_CONNECT_RESET_ERROR when Code is NS_ERROR_NET_RESET.
+	// Shown is the code that Firefox's error page shows to the person under
+	// "Advanced", where it has one: PR_CONNECT_RESET_ERROR when Code is
+	// NS_ERROR_NET_RESET.
 	Shown string
 	// Status is the HTTP status of the document, 0 when none came.
 	Status int
@@ -89,7 +94,7 @@ type Visit struct {
 type Request struct {
 	URL     string
 	Code    string // the browser's error code; "" when it succeeded or did not end
-	Blocked string // why the browser itself refused to make it, as in "mixed-content"
+	Blocked string // Chromium: why it refused to make the request, as in "mixed-content"
 	Status  int    // 0 when no response came
 }
 
@@ -106,9 +111,11 @@ const (
 	// processes may still be finishing a write.
 	removeTimeout = 5 * time.Second
 
-	// maxRequests and maxURL bound what a page can make us remember.
+	// These bound what a page can make us remember; maxText is in UTF-16
+	// units, for scripts.
 	maxRequests = 2000
 	maxURL      = 8 << 10
+	maxText     = "1000000"
 )
 
 // Browser is a running browser. Its methods may be called from several
@@ -153,8 +160,8 @@ func Start(ctx context.Context, k Kind, o Options) (*Browser, error) {
 	ready, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
 	if err := b.begin(ready); err != nil {
-		err = fmt.Errorf("start %s: %w%s", o.Path, err, b.proc.lastWords())
-		return nil, errors.Join(err, b.Close())
+		left := b.Close() // after it, everything has been said
+		return nil, errors.Join(fmt.Errorf("start %s: %w%s", o.Path, err, b.proc.lastWords()), left)
 	}
 	return b, nil
 }

@@ -281,7 +281,7 @@ func (c *chromium) visit(ctx context.Context, url string) (Visit, error) {
 	}
 	v := t.visit()
 	if v.Code == "" {
-		v.Title, err = t.evaluate(ctx, "document.title")
+		v.Title, err = t.evaluate(ctx, "document.title.slice(0, 1000)")
 	}
 	return v, err
 }
@@ -301,7 +301,7 @@ func (c *chromium) text(ctx context.Context) (string, error) {
 		return "", errors.New("nothing has been visited")
 	}
 	c.tab.settle(ctx)
-	return c.tab.evaluate(ctx, "document.body?.innerText ?? ''")
+	return c.tab.evaluate(ctx, "(document.body?.innerText ?? '').slice(0, "+maxText+")")
 }
 
 // tab is one tab and what was heard of it. It hears until the next replaces

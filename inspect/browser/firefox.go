@@ -22,7 +22,12 @@ type firefox struct {
 	proc     *process
 	link     *link
 	headless bool
-	user     string // the user context of the tab
+	// system: the remote control reaches the browser itself, not only pages.
+	// While nobody has connected yet, so could any program of this machine,
+	// which is why a visible browser goes without.
+	system bool
+	window string // the browser's own window, where system reaches it
+	user   string // the user context of the tab
 
 	mu sync.Mutex
 	heard
@@ -44,6 +49,10 @@ func launchFirefox(ctx context.Context, o Options, home string) (*Browser, error
 	if o.Headless {
 		args = append(args, "--headless")
 	}
+	system := o.Headless && o.Quiet
+	if system {
+		args = append(args, "--remote-allow-system-access")
+	}
 	cmd := exec.Command(o.Path, append(args, o.Args...)...)
 	cmd.Env = environment(home, "MOZ_CRASHREPORTER_DISABLE=1", "MOZ_DISABLE_AUTO_SAFE_MODE=1")
 	if o.Quiet { // without it a release ignores services.settings.server
@@ -53,7 +62,7 @@ func launchFirefox(ctx context.Context, o Options, home string) (*Browser, error
 	if err != nil {
 		return nil, err
 	}
-	return &Browser{proc: proc, pilot: &firefox{proc: proc, headless: o.Headless}}, nil
+	return &Browser{proc: proc, pilot: &firefox{proc: proc, headless: o.Headless, system: system}}, nil
 }
 
 // userJS is the profile's preferences file.
@@ -188,9 +197,18 @@ func (f *firefox) begin(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return f.link.ask(ctx, "", "session.subscribe", obj{"events": []string{
+	err = f.link.ask(ctx, "", "session.subscribe", obj{"events": []string{
 		"network.beforeRequestSent", "network.responseStarted", "network.fetchError", "browsingContext.navigationCommitted",
 	}}, nil)
+	if err != nil || !f.system {
+		return err
+	}
+	var tree struct{ Contexts []struct{ Context string } }
+	err = f.link.ask(ctx, "", "browsingContext.getTree", obj{"moz:scope": "chrome", "maxDepth": 0}, &tree)
+	if err == nil && len(tree.Contexts) > 0 {
+		f.window = tree.Contexts[0].Context
+	}
+	return nil // a Firefox before this control exists has to do without
 }
 
 func (f *firefox) end() {
@@ -200,23 +218,43 @@ func (f *firefox) end() {
 }
 
 // open opens a tab in a user context (a container) of its own, and closes the
-// one before. Containers share no cookies, cache, sockets or TLS sessions.
+// one before. Containers share no cookies, cache, sockets or TLS sessions; HSTS
+// they do share, and so it is cleared where we reach it.
 func (f *firefox) open(ctx context.Context) error {
 	var got struct{ UserContext, Context string }
 	if err := f.link.ask(ctx, "", "browser.createUserContext", nil, &got); err != nil {
 		return err
 	}
-	err := f.link.ask(ctx, "", "browsingContext.create", obj{"type": "tab", "userContext": got.UserContext}, &got)
-	// The old one goes last: closing the last window would end the browser.
-	if f.user != "" {
-		f.link.tell("", "browser.removeUserContext", obj{"userContext": f.user})
-	}
+	old := f.user
 	f.user = got.UserContext
+	if err := f.link.ask(ctx, "", "browsingContext.create", obj{"type": "tab", "userContext": got.UserContext}, &got); err != nil {
+		return err
+	}
 	f.mu.Lock()
-	defer f.mu.Unlock()
 	f.heard = heard{tab: got.Context, index: make(map[string]int)}
-	return err
+	f.mu.Unlock()
+	// The old one goes last: closing the last window would end the browser.
+	if old != "" {
+		if err := f.link.ask(ctx, "", "browser.removeUserContext", obj{"userContext": old}, nil); err != nil {
+			return err
+		}
+	}
+	if f.window != "" {
+		if _, err := f.run(ctx, f.window, forget); err != nil {
+			return fmt.Errorf("forget the visit before: %w", err)
+		}
+	}
+	return nil
 }
+
+// forget clears what Firefox remembers of hosts across containers.
+const forget = `(() => {
+	const get = (id, type) => Components.classes[id].getService(Components.interfaces[type]);
+	get('@mozilla.org/ssservice;1', 'nsISiteSecurityService').clearAll();
+	get('@mozilla.org/security/certoverride;1', 'nsICertOverrideService').clearAllOverrides();
+	Services.dns.clearCache(true);
+	return '';
+})()`
 
 func (f *firefox) visit(ctx context.Context, url string) (Visit, error) {
 	if err := f.open(ctx); err != nil {
@@ -239,7 +277,7 @@ func (f *firefox) visit(ctx context.Context, url string) (Visit, error) {
 		// An error page that says nothing more is no reason to fail.
 		v.Shown, _ = f.evaluate(ctx, shownCode)
 	} else if v.Code == "" {
-		v.Title, err = f.evaluate(ctx, "document.title")
+		v.Title, err = f.evaluate(ctx, "document.title.slice(0, 1000)")
 	}
 	return v, err
 }
@@ -254,7 +292,7 @@ const (
 	// translators, and is in shadow trees, which innerText leaves out.
 	visibleText = `(async () => {
 		if (!/^about:(neterror|certerror|httpsonlyerror|blocked)/.test(document.documentURI))
-			return document.body?.innerText ?? '';
+			return (document.body?.innerText ?? '').slice(0, ` + maxText + `);
 		const text = n => n.nodeType === Node.TEXT_NODE ? n.data
 			: n.nodeType === Node.ELEMENT_NODE && !n.checkVisibility() && n.nodeName !== 'SLOT' ? ''
 			: n.nodeName === 'SLOT' ? n.assignedNodes({flatten: true}).map(text).join(' ')
@@ -280,11 +318,16 @@ func (f *firefox) screenshot(ctx context.Context) ([]byte, error) {
 
 func (f *firefox) text(ctx context.Context) (string, error) { return f.evaluate(ctx, visibleText) }
 
-// evaluate returns the string that a script returns or promises.
+// evaluate runs a script in the tab.
 func (f *firefox) evaluate(ctx context.Context, script string) (string, error) {
 	if f.tab == "" {
 		return "", errors.New("nothing has been visited")
 	}
+	return f.run(ctx, f.tab, script)
+}
+
+// run returns the string that a script returns or promises.
+func (f *firefox) run(ctx context.Context, where, script string) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
 	var got struct {
@@ -292,7 +335,7 @@ func (f *firefox) evaluate(ctx context.Context, script string) (string, error) {
 		ExceptionDetails struct{ Text string }
 	}
 	err := f.link.ask(ctx, "", "script.evaluate", obj{
-		"expression": script, "awaitPromise": true, "target": obj{"context": f.tab},
+		"expression": script, "awaitPromise": true, "target": obj{"context": where},
 	}, &got)
 	if err != nil {
 		return "", err

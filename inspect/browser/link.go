@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"os"
 	"sync"
@@ -170,6 +171,9 @@ func (l *link) ask(ctx context.Context, session, method string, params, result a
 	case <-l.gone:
 		return fmt.Errorf("%s: %w", method, l.reason())
 	case <-ctx.Done():
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		maps.DeleteFunc(l.waiting, func(_ int64, c chan answer) bool { return c == reply })
 		return fmt.Errorf("%s: %w", method, ctx.Err())
 	}
 }

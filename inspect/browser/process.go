@@ -34,6 +34,8 @@ type process struct {
 const (
 	// maxTail is enough for the reason why a browser did not start.
 	maxTail = 2 << 10
+	// drainTimeout is for what a dead browser has written and we have not read.
+	drainTimeout = time.Second
 	// maxLine bounds one line of standard error; the rest of it is passed on
 	// but not searched.
 	maxLine = 64 << 10
@@ -89,7 +91,7 @@ func environment(home string, more ...string) []string {
 			"XDG_CACHE_HOME="+in(".cache"),
 			"XDG_DATA_HOME="+in(".local/share"),
 			"XDG_RUNTIME_DIR="+in("run"),
-			// An empty address keeps it from starting a session bus that
+			// This address keeps it from starting a session bus that
 			// would outlive it.
 			"DBUS_SESSION_BUS_ADDRESS=disabled:",
 		)
@@ -97,7 +99,21 @@ func environment(home string, more ...string) []string {
 	if len(home) < 50 {
 		env = append(env, "TMPDIR="+in("tmp")) // it leaves sockets there
 	}
-	return append(env, more...)
+	return append(append(env, display()...), more...)
+}
+
+// display keeps the way to the person's screen, which is found by the home and
+// the runtime directory that we take away.
+func display() (env []string) {
+	if w, dir := os.Getenv("WAYLAND_DISPLAY"), os.Getenv("XDG_RUNTIME_DIR"); w != "" && dir != "" && !filepath.IsAbs(w) {
+		env = append(env, "WAYLAND_DISPLAY="+filepath.Join(dir, w))
+	}
+	if home, err := os.UserHomeDir(); err == nil && os.Getenv("XAUTHORITY") == "" {
+		if file := filepath.Join(home, ".Xauthority"); os.Getenv("DISPLAY") != "" {
+			env = append(env, "XAUTHORITY="+file)
+		}
+	}
+	return env
 }
 
 var proxyVar = regexp.MustCompile(`(?i)^[a-z]+_proxy=`)
@@ -128,16 +144,18 @@ func run(ctx context.Context, cmd *exec.Cmd, home string, stderr io.Writer) (*pr
 	return p, nil
 }
 
-// kill kills the process group. It may be called more than once: the group's
-// number stays taken until wait has collected its leader or a child is left.
+// kill kills the process group: the leader, and also what outlived it.
 func (p *process) kill() { killGroup(p.cmd.Process) }
 
 // wait returns when the process has ended and nothing of ours waits for it.
 func (p *process) wait() {
 	p.stop()
 	<-p.exited
-	p.stderr.Close() // a child that escaped the group would hold it open
+	// All has been said when its last process is gone; one that escaped the
+	// group would hold the pipe open.
+	p.stderr.SetReadDeadline(time.Now().Add(drainTimeout))
 	p.done.Wait()
+	p.stderr.Close()
 }
 
 // address is what Chromium and Firefox say when their web socket is open.
