@@ -442,8 +442,9 @@ func TestVisitsShareNothing(t *testing.T) {
 	})
 }
 
-// TestUpgradeFallsBack: both try https first for http addresses of the public
-// web, and show the page over http where that fails. The failure is no answer.
+// TestUpgradeFallsBack: Chromium tries https first for http addresses of the
+// public web, and shows the page over http where that fails. The failure is no
+// answer. Firefox does so only for addresses without a scheme, and for links.
 func TestUpgradeFallsBack(t *testing.T) {
 	plain := httptest.NewServer(http.HandlerFunc(hello))
 	defer plain.Close()
