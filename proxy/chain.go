@@ -53,21 +53,45 @@ func (d *Dialer) chain(ctx context.Context, host string, port uint16, lim limits
 	if err != nil {
 		return nil, &c.dns, nil, err
 	}
-	name, service, err := upstreamAddr(d.Upstream)
-	c.answer.Addr = net.JoinHostPort(name, strconv.Itoa(int(service)))
+	conn, err := c.proxy(ctx, d, lim)
 	if err != nil {
-		c.answer.Error = err.Error()
-		return nil, &c.dns, c.step(), fmt.Errorf("%w: %w", errProxy, err)
-	}
-	conn, err := c.reach(ctx, d, name, service, lim)
-	if err != nil {
-		return nil, &c.dns, c.step(), fmt.Errorf("%w: %w", errProxy, err)
+		return nil, &c.dns, c.step(), err
 	}
 	if err := c.ask(ctx, conn, target, credentials(d.Upstream), lim); err != nil {
 		conn.Close()
 		return nil, &c.dns, c.step(), fmt.Errorf("%w: %w", errProxy, err)
 	}
 	return conn, &c.dns, c.step(), nil
+}
+
+// proxy connects to the upstream proxy.
+func (c *chained) proxy(ctx context.Context, d *Dialer, lim limits) (*net.TCPConn, error) {
+	name, service, err := upstreamAddr(d.Upstream)
+	c.answer.Addr = net.JoinHostPort(name, strconv.Itoa(int(service)))
+	if err != nil {
+		c.answer.Error = err.Error()
+		return nil, fmt.Errorf("%w: %w", errProxy, err)
+	}
+	conn, err := c.reach(ctx, d, name, service, lim)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", errProxy, err)
+	}
+	return conn, nil
+}
+
+// dialUpstream connects to the upstream proxy and leaves it at that: a plain
+// request for host is sent to it as it is.
+func (d *Dialer) dialUpstream(ctx context.Context, host string,
+	watch func(*inspect.DNSStep, *inspect.TCPStep),
+) (*net.TCPConn, *inspect.DNSStep, *inspect.TCPStep, error) {
+	ctx, cancel := context.WithTimeout(ctx, standard.dial)
+	defer cancel()
+	c := &chained{
+		dns:   inspect.DNSStep{Source: inspect.SourceSeen, Name: clip(host, 256), From: "upstream-proxy"},
+		watch: watch,
+	}
+	conn, err := c.proxy(ctx, d, standard)
+	return conn, &c.dns, c.step(), err
 }
 
 // authority is the target in the form of a CONNECT (RFC 9110, section 7.2).
@@ -174,7 +198,7 @@ func (c *chained) ask(ctx context.Context, conn net.Conn, target, credentials st
 		err = ctx.Err()
 	}
 	if err == nil {
-		err = readProxyAnswer(head, &c.answer)
+		err = readProxyAnswer(withoutSecret(head, credentials), &c.answer)
 	}
 	if err != nil {
 		if !errors.Is(ctx.Err(), context.Canceled) {
@@ -182,23 +206,20 @@ func (c *chained) ask(ctx context.Context, conn net.Conn, target, credentials st
 		}
 		return err
 	}
-	c.hide(credentials)
 	if c.answer.Status/100 != 2 {
 		return fmt.Errorf("status %d", c.answer.Status)
 	}
 	return nil
 }
 
-// hide removes our credentials from what the proxy said, in case it said them
-// back.
-func (c *chained) hide(credentials string) {
+// withoutSecret is what the proxy said without our credentials, in case it said
+// them back.
+func withoutSecret(said []byte, credentials string) []byte {
 	_, secret, ok := strings.Cut(credentials, " ")
-	if !ok {
-		return
+	if !ok || secret == "" {
+		return said
 	}
-	for _, s := range []*string{&c.answer.Reason, &c.answer.Via, &c.answer.ProxyStatus, &c.answer.Challenge} {
-		*s = strings.ReplaceAll(*s, secret, "…")
-	}
+	return bytes.ReplaceAll(said, []byte(secret), []byte("***"))
 }
 
 // proxyFailure is why there is no answer.

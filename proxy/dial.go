@@ -41,6 +41,11 @@ var (
 	errConnect = errors.New("no connection")
 )
 
+// chains: host is reached through the upstream proxy.
+func (d *Dialer) chains(host string) bool {
+	return d.Upstream != nil && (d.Direct == nil || !d.Direct(host))
+}
+
 // dial connects to host and port. It returns the facts of both steps whether it
 // succeeds or not; a step that was not reached is nil. The error is for control
 // flow only, and wraps one of errInvalidName, errResolve, errConnect, ErrLoop,
@@ -64,7 +69,7 @@ func (d *Dialer) dial(ctx context.Context, host string, port uint16,
 	budget, cancel := context.WithTimeout(ctx, lim.dial)
 	defer cancel()
 
-	if d.Upstream != nil && (d.Direct == nil || !d.Direct(host)) {
+	if d.chains(host) {
 		conn, dns, tcp, err = d.chain(budget, host, port, lim, watch)
 	} else {
 		conn, dns, tcp, err = d.connect(budget, host, port, lim, watch)
@@ -332,9 +337,10 @@ func (t *try) connect(ctx context.Context, lim limits, fact *inspect.Try) *net.T
 	}
 	fact.Error = clip(err.Error(), maxField)
 	fact.Errno = errnoName(err)
+	var timeout net.Error
 	switch {
 	case fact.Errno != "":
-	case errors.Is(err, context.DeadlineExceeded):
+	case errors.As(err, &timeout) && timeout.Timeout():
 		fact.Errno, fact.GaveUp = "ETIMEDOUT", true
 	case errors.Is(err, context.Canceled):
 		fact.Cancelled, fact.Error = true, ""
