@@ -46,7 +46,7 @@ func parseHeader(b [headerLen]byte) (header, error) {
 	h := header{b[0], binary.BigEndian.Uint16(b[1:]), int(binary.BigEndian.Uint16(b[3:]))}
 	switch {
 	case !startsTLS([2]byte(b[:2])):
-		return h, fmt.Errorf("%q is not the head of a TLS record", b[:])
+		return h, fmt.Errorf("%q is not the head of a TLS record", string(b[:]))
 	case h.len > maxSealed:
 		return h, fmt.Errorf("record length %d is more than the allowed %d", h.len, maxSealed)
 	}
