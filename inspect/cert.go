@@ -535,7 +535,7 @@ func certFault(id string) func(*Attempt) *Finding {
 	return func(a *Attempt) *Finding {
 		c, probed := a.cert()
 		f := c.fault(id)
-		if f == nil || !a.refused() {
+		if f == nil || !a.refused() || a.unknownAuthority() {
 			return nil
 		}
 		if id != "cert-expires-soon" && id != "cert-chain-disorder" && !a.minds(*f) {

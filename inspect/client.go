@@ -28,7 +28,7 @@ func (c Client) Family() string {
 // unused is a spare connection, not a question.
 func (a *Attempt) WantsProbe() string {
 	t := a.Seen.TLS
-	if a.Open || a.Mode == Plain || t == nil || !a.spokeTLS() {
+	if a.Open || a.Mode == Plain || t == nil || !a.SpokeTLS() {
 		return ""
 	}
 	switch t.Rejected {
@@ -157,15 +157,34 @@ func clientRejectedCert(a *Attempt) *Finding {
 	default:
 		return nil
 	}
-	if c, _ := a.cert(); c != nil && slices.ContainsFunc(c.Faults, a.minds) {
+	if c, _ := a.cert(); c != nil && slices.ContainsFunc(c.Faults, a.minds) && !a.unknownAuthority() {
 		return nil // that is the reason
 	}
 	f := &Finding{Why: t.rejection(), Certainty: certainty}
+	if a.unknownAuthority() {
+		f.Title = "The program that made this attempt does not know the authority behind the site's certificate."
+		f.Blame = BlameClient
+		f.Why += ", though the certificate leads to an authority trusted here"
+		f.User = "If you know the authority, add it to the program's list; if not, do not go on."
+		return f
+	}
 	if a.probedTLS() != nil && a.probedTLS().Complete {
 		f.Blame = BlameClient
 		f.Why += "; a connection of our own finds nothing wrong, so the reason is on the client's side: its list of authorities, its clock, a pinned key"
 	}
 	return f
+}
+
+// unknownAuthority: the client said in clear that it does not know the authority
+// (alert 48), and the chain leads to one that is trusted here. Then that is its
+// reason, whatever else is wrong.
+func (a *Attempt) unknownAuthority() bool {
+	al := a.Seen.TLS.alertFrom(wire.Client)
+	if a.Seen.TLS.Rejected != RejectAlert || al == nil || al.Number != 48 {
+		return false
+	}
+	c, _ := a.cert()
+	return c != nil && c.Anchor != ""
 }
 
 // rejection puts in words how the client refused.
@@ -203,7 +222,7 @@ func clientPreconnectUnused(a *Attempt) *Finding {
 	if a.Seen.Hello == nil && e.Down == 0 && e.First != "server" {
 		return &Finding{Why: "the client opened the tunnel and sent nothing through it", Certainty: Inferred}
 	}
-	if a.spokeTLS() && t != nil && t.Complete && !t.Used && (t.Rejected == RejectClosed || t.Rejected == RejectLate || t.Rejected == "") {
+	if a.SpokeTLS() && t != nil && t.Complete && !t.Used && (t.Rejected == RejectClosed || t.Rejected == RejectLate || t.Rejected == "") {
 		return &Finding{Why: "the handshake was finished and nothing was sent after it", Certainty: Inferred}
 	}
 	return nil
@@ -217,13 +236,13 @@ func clientAborted(a *Attempt) *Finding {
 	if a.Mode == Plain {
 		return &Finding{Why: fmt.Sprintf("the client left after %s", seconds(e.Ms)), Certainty: Inferred}
 	}
-	if a.spokeTLS() && (t == nil || !t.Complete) {
+	if a.SpokeTLS() && (t == nil || !t.Complete) {
 		return &Finding{Why: fmt.Sprintf("the client left %s after its hello, before the handshake was done", seconds(e.Ms-a.Seen.Hello.Ms)), Certainty: Inferred}
 	}
 	if t != nil && t.Used && !a.responded() {
 		return &Finding{Why: "the client left before the answer came", Certainty: Inferred}
 	}
-	if !a.spokeTLS() && e.Down == 0 {
+	if !a.SpokeTLS() && e.Down == 0 {
 		return &Finding{Why: "the client left before the server had said anything", Certainty: Inferred}
 	}
 	return nil
@@ -363,7 +382,7 @@ var clientRefusalFaults = []Fault{
 	{
 		ID: "client-rejected-cert", Layer: LayerClient, Step: StepHandshake, Kind: Failure, Blame: BlameUnknown,
 		Title:    "Your browser looked at the site's certificate and refused it.",
-		User:     "Read the exact reason on the next line of the report before trusting the site; do not click through on a site where you log in.",
+		User:     "Do not click through on a site where you log in; the evidence in the log says what the certificate holds.",
 		Server:   "Run the side probe's chain report against your host and fix what it lists (date, name, chain, trust).",
 		Chromium: []string{"ERR_CERT_AUTHORITY_INVALID", "ERR_CERT_COMMON_NAME_INVALID", "ERR_CERT_DATE_INVALID", "ERR_CERT_INVALID"},
 		Firefox:  []string{"SEC_ERROR_UNKNOWN_ISSUER", "SSL_ERROR_BAD_CERT_DOMAIN", "SEC_ERROR_EXPIRED_CERTIFICATE", "MOZILLA_PKIX_ERROR_SELF_SIGNED_CERT"},

@@ -115,7 +115,7 @@ func (a *Attempt) worked() bool {
 		return false
 	}
 	t, e := a.Seen.TLS, a.Seen.End
-	if a.spokeTLS() {
+	if a.SpokeTLS() {
 		return t != nil && t.Complete && t.Rejected == ""
 	}
 	// Not TLS on either side: whatever it is, both sides spoke, or the client
@@ -181,7 +181,7 @@ func (a *Attempt) httpReached(o Outcome) *bool {
 	case h != nil || a.Mode == Plain:
 	case a.Seen.TLS != nil && a.Seen.TLS.Used:
 		return nil
-	case !a.spokeTLS() && a.Seen.TLS != nil:
+	case !a.SpokeTLS() && a.Seen.TLS != nil:
 		return nil
 	}
 	return &reached

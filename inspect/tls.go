@@ -214,18 +214,18 @@ func (a *Attempt) serverAlerted(al *wire.Alert, first bool) *Finding {
 
 func tlsPlaintextHttpOn443(a *Attempt) *Finding {
 	t := a.Seen.TLS
-	if !a.spokeTLS() || t == nil || t.Protocol != "http" && t.Protocol != "html" {
+	if !a.SpokeTLS() || t == nil || t.Protocol != "http" && t.Protocol != "html" {
 		return nil
 	}
 	return &Finding{Why: fmt.Sprintf("the server answered the TLS hello with plain text: %q", t.First)}
 }
 
-// spokeTLS: the client began a TLS handshake.
-func (a *Attempt) spokeTLS() bool { return a.Seen.Hello != nil && a.Seen.Hello.Protocol == "tls" }
+// SpokeTLS: the client began a TLS handshake.
+func (a *Attempt) SpokeTLS() bool { return a.Seen.Hello != nil && a.Seen.Hello.Protocol == "tls" }
 
 func tlsOtherProtocolOnPort(a *Attempt) *Finding {
 	t := a.Seen.TLS
-	if !a.spokeTLS() || t.silent() || t.Protocol == "tls" || t.Protocol == "http" || t.Protocol == "html" {
+	if !a.SpokeTLS() || t.silent() || t.Protocol == "tls" || t.Protocol == "http" || t.Protocol == "html" {
 		return nil
 	}
 	f := &Finding{Why: fmt.Sprintf("the server answered the TLS hello with %s: %q", protocolName(t.Protocol), t.First)}
@@ -475,7 +475,7 @@ func tlsProtocolViolation(a *Attempt) *Finding {
 		return f
 	}
 	t := a.Seen.TLS
-	if t == nil || t.Protocol != "tls" || !a.spokeTLS() {
+	if t == nil || t.Protocol != "tls" || !a.SpokeTLS() {
 		return nil
 	}
 	if al := t.alertFrom(wire.Client); al != nil && !al.Encrypted && al.Number != 0 && !t.Complete {
@@ -506,7 +506,7 @@ func tlsRenegotiation(a *Attempt) *Finding {
 func tlsOtherAlert(a *Attempt) *Finding {
 	t := a.Seen.TLS
 	al, early := t.serverAlert()
-	if al == nil || !a.spokeTLS() {
+	if al == nil || !a.SpokeTLS() {
 		return nil
 	}
 	if al.Number == 0 && !early { // close_notify at the end is good manners
@@ -517,7 +517,7 @@ func tlsOtherAlert(a *Attempt) *Finding {
 
 func tlsHandshakeTruncated(a *Attempt) *Finding {
 	t, e := a.Seen.TLS, a.Seen.End
-	if e == nil || e.First != "server" || t == nil || t.Protocol != "tls" || t.ClientFirst > 0 || t.ClientData > 0 {
+	if e == nil || e.First != "server" || t == nil || t.Protocol != "tls" || t.ClientFirst > 0 || t.ClientData > 0 || t.Rejected != "" {
 		return nil
 	}
 	if t.Answer == nil && t.Retry == nil && t.Cut == 0 && len(t.Records) == 0 {
@@ -541,13 +541,14 @@ func tlsHandshakeTruncated(a *Attempt) *Finding {
 }
 
 // stallAfter is how long a server may be silent in a handshake before its
-// silence is a fault although the client went away by itself: browsers give up
-// at 30 s, a person seldom before 10.
-const stallAfter = 10_000
+// silence is a fault although the client went away by itself: what is promised
+// as a provisional verdict within 5 s must not be taken back because the person
+// lost patience.
+const stallAfter = 4500
 
 func tlsHandshakeTimeout(a *Attempt) *Finding {
 	t, e, h := a.Seen.TLS, a.Seen.End, a.Seen.Hello
-	if !a.spokeTLS() || t == nil || t.Used || t.Complete || t.Rejected != "" && t.Rejected != RejectSilent {
+	if !a.SpokeTLS() || t == nil || t.Used || t.Complete || t.Rejected != "" && t.Rejected != RejectSilent {
 		return nil
 	}
 	if al := t.alertFrom(wire.Server); al != nil {

@@ -1,0 +1,330 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"faultline/inspect"
+	"faultline/inspect/browser"
+	"faultline/inspect/lab"
+)
+
+// faultline runs the program inside the test, with the log in a file.
+type faultline struct {
+	addr, log string
+	stop      func() (status int, stderr string)
+}
+
+// start runs faultline with more arguments and waits until it is ready.
+func start(t testing.TB, args ...string) *faultline {
+	t.Helper()
+	dir := t.TempDir()
+	f := &faultline{log: filepath.Join(dir, "attempts.jsonl")}
+	ctx, cancel := context.WithCancel(context.Background())
+	ready := &watcher{seen: make(chan struct{}), word: "ready on "}
+	var stdout bytes.Buffer
+	done := make(chan int, 1)
+	go func() {
+		done <- run(ctx, append([]string{"--listen", "127.0.0.1:0", "--state-dir", dir, "--log", f.log}, args...),
+			&stdout, ready, func(string) (string, bool) { return "", false })
+	}()
+	var once sync.Once
+	var status int
+	f.stop = func() (int, string) {
+		once.Do(func() {
+			cancel()
+			status = <-done
+		})
+		return status, ready.String()
+	}
+	t.Cleanup(func() { f.stop() })
+	select {
+	case <-ready.seen:
+	case <-time.After(20 * time.Second):
+		t.Fatalf("faultline is not ready: %s", ready)
+	case s := <-done:
+		done <- s
+		t.Fatalf("faultline ended with status %d: %s", s, ready)
+	}
+	_, rest, _ := strings.Cut(ready.String(), ready.word)
+	f.addr, _, _ = strings.Cut(rest, " ")
+	return f
+}
+
+// watcher keeps what is written and says when a word has been.
+type watcher struct {
+	mu   sync.Mutex
+	b    bytes.Buffer
+	word string
+	seen chan struct{}
+	said bool
+}
+
+func (w *watcher) Write(b []byte) (int, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.b.Write(b)
+	if !w.said && strings.Contains(w.b.String(), w.word) && strings.Contains(w.b.String(), " — ") {
+		w.said = true
+		close(w.seen)
+	}
+	return len(b), nil
+}
+
+func (w *watcher) String() string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.b.String()
+}
+
+// records reads the log so far; a line that is being written is left out.
+func (f *faultline) records(t testing.TB) (all []inspect.Record) {
+	t.Helper()
+	b, err := os.ReadFile(f.log)
+	if err != nil && !os.IsNotExist(err) {
+		t.Fatal(err)
+	}
+	lines := bufio.NewScanner(bytes.NewReader(b[:bytes.LastIndexByte(b, '\n')+1]))
+	lines.Buffer(nil, 1<<20)
+	for lines.Scan() {
+		var r inspect.Record
+		if err := json.Unmarshal(lines.Bytes(), &r); err != nil {
+			t.Fatalf("a line of the log is no record: %v\n%s", err, lines.Bytes())
+		}
+		all = append(all, r)
+	}
+	return all
+}
+
+// await waits until the log has what is looked for.
+func (f *faultline) await(t testing.TB, within time.Duration, ok func([]inspect.Record) bool) []inspect.Record {
+	t.Helper()
+	deadline := time.NewTimer(within)
+	defer deadline.Stop()
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		all := f.records(t)
+		if ok(all) {
+			return all
+		}
+		select {
+		case <-tick.C:
+		case <-deadline.C:
+			return all
+		}
+	}
+}
+
+// startLab runs the lab on real addresses and ports, and gives the file of its
+// root.
+func startLab(t testing.TB) (l *lab.Lab, roots string) {
+	t.Helper()
+	l, err := lab.Start(t.Context(), lab.Options{Base: labBase, Log: t.Logf})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { l.Close() })
+	roots = filepath.Join(t.TempDir(), "root.pem")
+	if err := os.WriteFile(roots, l.RootPEM(), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	return l, roots
+}
+
+// A case of agreement: one site, what a browser says of it directly and through
+// the proxy, and what faultline says.
+type agreement struct {
+	site            lab.Site
+	direct, proxied browser.Visit
+	directErr       error
+	proxiedErr      error
+	records         []inspect.Record // final ones for the site
+}
+
+// verdict is the record that tells of the fault: the first that failed, else
+// the first that is degraded, else the first.
+func (c *agreement) verdict() *inspect.Record {
+	for _, want := range []inspect.Outcome{inspect.Failed, inspect.Degraded, inspect.OK, inspect.Abandoned} {
+		if i := slices.IndexFunc(c.records, func(r inspect.Record) bool { return r.Outcome == want }); i >= 0 {
+			return &c.records[i]
+		}
+	}
+	return nil
+}
+
+// TestAgreement visits every site of the lab with real browsers, directly and
+// through faultline, and holds the verdicts against what the browsers say.
+func TestAgreement(t *testing.T) {
+	inside(t)
+	if testing.Short() {
+		t.Skip("it takes minutes")
+	}
+	l, roots := startLab(t)
+	if rules := l.Firewall(); rules != "" {
+		nft(t, rules)
+	}
+	for _, kind := range []browser.Kind{browser.Chromium, browser.Firefox} {
+		t.Run(string(kind), func(t *testing.T) {
+			browser.Need(t, kind)
+			f := start(t, "--roots", roots, "--quiet")
+			cases := visitAll(t, kind, l, f)
+			judgeAgreement(t, kind, cases)
+		})
+	}
+}
+
+// visitAll visits each site directly and through the proxy. Two browsers of
+// each sort share the work, because some sites are silent until a browser's
+// patience of 30 s ends.
+func visitAll(t *testing.T, kind browser.Kind, l *lab.Lab, f *faultline) []*agreement {
+	var cases []*agreement
+	for _, s := range lab.Sites() {
+		if only := os.Getenv("FAULTLINE_SITES"); only != "" && !slices.Contains(strings.Split(only, ","), s.Name) {
+			continue
+		}
+		cases = append(cases, &agreement{site: s})
+	}
+	work := make(chan *agreement, len(cases))
+	for _, c := range cases {
+		work <- c
+	}
+	close(work)
+	var wg sync.WaitGroup
+	for range 3 {
+		wg.Go(func() {
+			var pair [2]*browser.Browser
+			for i, proxy := range []string{"", f.addr} {
+				b, err := browser.Start(t.Context(), kind, browser.Options{Proxy: proxy, Roots: [][]byte{l.RootPEM()}, Headless: true, Quiet: true})
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				defer b.Close()
+				pair[i] = b
+			}
+			for c := range work {
+				visitBoth(t, c, pair, f)
+			}
+		})
+	}
+	wg.Wait()
+	return cases
+}
+
+// patience is how long a browser may take over a site that never answers.
+const patience = 45 * time.Second
+
+func visitBoth(t *testing.T, c *agreement, pair [2]*browser.Browser, f *faultline) {
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		ctx, cancel := context.WithTimeout(t.Context(), patience)
+		defer cancel()
+		c.direct, c.directErr = pair[0].Visit(ctx, c.site.URL())
+	})
+	wg.Go(func() {
+		ctx, cancel := context.WithTimeout(t.Context(), patience)
+		defer cancel()
+		c.proxied, c.proxiedErr = pair[1].Visit(ctx, c.site.URL())
+	})
+	wg.Wait()
+	mine := func(r inspect.Record) bool {
+		return r.Final && strings.EqualFold(r.Host, c.site.Host()) && r.Port == c.site.Port
+	}
+	// A visit that loads keeps its connection; one that failed ended it.
+	wait := 6 * time.Second
+	if c.proxied.Code == "" {
+		wait = time.Second
+	}
+	all := f.await(t, wait, func(all []inspect.Record) bool { return slices.ContainsFunc(all, mine) })
+	c.records = slices.DeleteFunc(all, func(r inspect.Record) bool { return !mine(r) })
+}
+
+func judgeAgreement(t *testing.T, kind browser.Kind, cases []*agreement) {
+	var layers, direct, shown score
+	var table strings.Builder
+	for _, c := range cases {
+		s := c.site
+		v := c.verdict()
+		if v == nil {
+			if c.proxied.Code == "" && (s.Fault == "" || s.Works) {
+				continue // a healthy tunnel that is still open
+			}
+			v = &inspect.Record{}
+		}
+		predicted, predictedShown := v.Codes.Chromium, v.Codes.ChromiumShown
+		if kind == browser.Firefox {
+			predicted, predictedShown = v.Codes.Firefox, v.Codes.FirefoxShown
+		}
+		line := func(what, want, got string) {
+			fmt.Fprintf(&table, "%-6s %-28s %-28s want %-36s got %-36s (%s %s: %s)\n", what, s.Name, s.Fault, want, got, v.Outcome, v.Fault, v.Why)
+		}
+		layer := s.Layer()
+		broken := c.direct.Code != "" // this browser minds
+		if !visibleInTunnel(s) || !broken && !s.Works {
+			layer = "none"
+		}
+		if layer != "none" && v.Outcome != inspect.Failed && v.Outcome != inspect.Degraded {
+			for _, also := range v.Also {
+				if also.Fault == s.Fault {
+					layer = "none" // advice stands beside an attempt that works
+				}
+			}
+		}
+		if !layers.add(string(v.Layer) == layer || layer == "none" && s.Scheme == "https" && v.Outcome == inspect.Abandoned) {
+			line("layer", layer, string(v.Layer))
+		}
+		if !visibleInTunnel(s) {
+			continue
+		}
+		if !direct.add(predicted == c.direct.Code) {
+			line("direct", c.direct.Code, predicted)
+		}
+		if !shown.add(predictedShown == c.proxied.Code) {
+			line("shown", c.proxied.Code, predictedShown)
+		}
+	}
+	t.Logf("%s: layer %v, direct code %v, code through the proxy %v\n%s", kind, &layers, &direct, &shown, table.String())
+	if layers.right < layers.all {
+		t.Errorf("layer right for %v of the lab, want all", &layers)
+	}
+	want := 0.95
+	if direct.share() < want {
+		t.Errorf("direct code right for %v, want %.0f %%", &direct, want*100)
+	}
+	if shown.share() < want {
+		t.Errorf("code through the proxy right for %v, want %.0f %%", &shown, want*100)
+	}
+}
+
+// visibleInTunnel: without a CA, what HTTP says inside TLS cannot be seen.
+func visibleInTunnel(s lab.Site) bool {
+	l := s.Layer()
+	return s.Scheme == "http" || l != "http" && l != "content"
+}
+
+type score struct{ right, all int }
+
+func (s *score) add(ok bool) bool {
+	s.all++
+	if ok {
+		s.right++
+	}
+	return ok
+}
+
+func (s *score) share() float64 { return float64(s.right) / float64(max(1, s.all)) }
+
+func (s *score) String() string {
+	return fmt.Sprintf("%d of %d (%.1f %%)", s.right, s.all, 100*s.share())
+}
