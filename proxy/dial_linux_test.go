@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"syscall"
@@ -291,6 +292,13 @@ func TestResolveSystem(t *testing.T) {
 		"/etc/resolv.conf":   "nameserver 127.0.0.1\nsearch corp.test\n",
 		"/etc/nsswitch.conf": "hosts: files dns\n",
 	}
+	// A name that only the C library knows. The variable also makes Go ask it for
+	// every name that it could not find itself.
+	aliases := filepath.Join(t.TempDir(), "aliases")
+	if err := os.WriteFile(aliases, []byte("mybox dns.test\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("HOSTALIASES", aliases)
 	for name, text := range etc {
 		file := filepath.Join(t.TempDir(), filepath.Base(name))
 		if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
@@ -329,6 +337,11 @@ func TestResolveSystem(t *testing.T) {
 		{"dns.test", "dns", "192.0.2.30", "", "dns.test."},
 		{"intranet", "dns", "192.0.2.20", "", "intranet.corp.test."},
 		{"nothing.test", "dns", "", "", "nothing.test. nothing.test.corp.test."},
+		{"mybox", "system", "192.0.2.30", "", "mybox.corp.test. mybox."},
+	}
+	if !hasCgo() {
+		t.Log("without cgo: the C library is never asked")
+		tests = tests[:len(tests)-1]
 	}
 	for _, tt := range tests {
 		t.Run(tt.host, func(t *testing.T) {
@@ -346,6 +359,11 @@ func TestResolveSystem(t *testing.T) {
 			}
 		})
 	}
+}
+
+func hasCgo() bool {
+	info, ok := debug.ReadBuildInfo()
+	return ok && slices.Contains(info.Settings, debug.BuildSetting{Key: "CGO_ENABLED", Value: "1"})
 }
 
 func TestDialICMPError(t *testing.T) {

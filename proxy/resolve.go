@@ -156,9 +156,8 @@ func (l *lookup) ask(ctx context.Context, kind string, a *inspect.DNSAnswer) (no
 	addrs = unmapped(addrs)
 	a.Addrs = texts(addrs)
 	l.credit(a)
+	l.answers <- answer{kind, addrs} // never before or after the facts say so
 	l.mu.Unlock()
-
-	l.answers <- answer{kind, addrs}
 	l.tell()
 	return notFound
 }
@@ -228,8 +227,8 @@ func (l *lookup) askSystem(ctx context.Context) {
 	l.mu.Lock()
 	l.step.From = "system"
 	l.share(addrs)
-	l.mu.Unlock()
 	l.answers <- answer{kindSystem, addrs}
+	l.mu.Unlock()
 	l.tell()
 }
 
