@@ -23,7 +23,6 @@ type answer struct {
 	only     bool         // addrs are instead of those of the site
 	noAddr   bool         // the name exists, without any address
 	cname    string       // the name is another name for this one
-	https    *dnsmessage.SVCBResource
 	// checked: only a validating resolver fails; with the CD bit (RFC 4035
 	// §3.2.2) the addresses are handed out unchecked.
 	checked bool
@@ -280,9 +279,6 @@ func (l *Lab) answers(q dnsmessage.Question, a answer) (rr []dnsmessage.Resource
 		rr = append(rr, dnsmessage.Resource{Header: header(name, dnsmessage.TypeCNAME), Body: &dnsmessage.CNAMEResource{CNAME: to}})
 		name = to
 		a = l.lookUp(dnsQuery{Question: dnsmessage.Question{Name: to, Type: q.Type, Class: q.Class}})
-	}
-	if q.Type == dnsmessage.TypeHTTPS && a.https != nil {
-		return append(rr, dnsmessage.Resource{Header: header(name, q.Type), Body: &dnsmessage.HTTPSResource{SVCBResource: *a.https}})
 	}
 	for _, addr := range a.addrs {
 		switch {

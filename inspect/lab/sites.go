@@ -315,13 +315,15 @@ func tlsSites() []Site {
 
 		// Nonsense.
 		{Name: "extension-not-offered", Fault: "tls-protocol-violation", Title: "The server answers with an extension nobody asked for",
-			serve: answers{hello: serverHello{version: tls.VersionTLS12, suite: tls.TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256, extensions: []extension{{0x5a5a, nil}}}}},
+			serve: answers{hello: serverHello{version: tls.VersionTLS12, suite: tls.TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256, extensions: []extension{{extMaxFragmentLength, []byte{1}}}}}},
 		{Name: "cipher-not-offered", Fault: "tls-protocol-violation", Title: "The server chooses a cipher that was not offered",
 			serve: answers{hello: serverHello{version: tls.VersionTLS12, suite: 0x0000}}},
 		{Name: "bad-server-hello", Fault: "tls-protocol-violation", Title: "The server's hello cannot be read",
 			serve: onHello(say(string(record(recordHandshake, tls.VersionTLS12, message(typeServerHello, []byte{3, 3, 1, 2, 3, 4}))), (*conn).hold))},
 		{Name: "damaged-record", Fault: "tls-bad-record", Title: "A bit of the server's encrypted words is wrong", serve: https{wire: spoil(damaged)}},
 		{Name: "oversized-record", Fault: "tls-bad-record", Title: "The server sends a record longer than any may be", serve: onHello(say(oversized, (*conn).hold))},
+
+		{Name: "renegotiation", Fault: "tls-renegotiation", Title: "The server answers the request by asking for another handshake", serve: renegotiation{}},
 
 		// Client certificates.
 		{Name: "client-cert", Fault: "tls-client-cert-required", Title: "The server wants a client certificate (TLS 1.3)",
@@ -338,9 +340,9 @@ func tlsSites() []Site {
 
 		// It works, but.
 		{Name: "cbc", Fault: "tls-legacy-crypto", Title: "TLS 1.2 with a CBC cipher", Works: true,
-			serve: https{config: suites(tls.TLS_ECDHE_ECDSA_WITH_AES_128_CBC_SHA, tls.TLS_ECDHE_RSA_WITH_AES_128_CBC_SHA), leaf: rsaLeaf}},
+			serve: https{http1: true, config: suites(tls.TLS_ECDHE_ECDSA_WITH_AES_128_CBC_SHA, tls.TLS_ECDHE_RSA_WITH_AES_128_CBC_SHA), leaf: rsaLeaf}},
 		{Name: "no-pfs", Fault: "tls-no-pfs", Title: "TLS 1.2 with a key exchange that lacks forward secrecy", Works: true,
-			serve: https{config: suites(tls.TLS_RSA_WITH_AES_128_GCM_SHA256), leaf: rsaLeaf}},
+			serve: https{http1: true, config: suites(tls.TLS_RSA_WITH_AES_128_GCM_SHA256), leaf: rsaLeaf}},
 		{Name: "no-goodbye", Fault: "tls-missing-close-notify", Title: "The server closes without a close_notify", Works: true, serve: https{after: withoutGoodbye}},
 	}
 }
@@ -522,7 +524,7 @@ func certSites() []Site {
 		{Name: "rsa1024", Fault: "cert-weak-key", Title: "The certificate's RSA key has 1024 bits", Works: true,
 			Note:  "Browsers refuse it only below a public root.",
 			serve: https{leaf: func(o *order) { o.Key = o.rsa(1024) }}},
-		{Name: "p224", Fault: "cert-unsupported-key", Title: "The certificate has a P-224 key", Also: []string{"tls-no-common-signature"},
+		{Name: "p224", Fault: "cert-unsupported-key", Title: "The certificate has a P-224 key",
 			serve: https{leaf: func(o *order) { o.Key = newEC(elliptic.P224()) }, config: upTo(tls.VersionTLS12)}},
 
 		// Purposes and limits.
@@ -631,6 +633,8 @@ func httpSites() []Site {
 		{Name: "redirect-nowhere", Fault: "http-redirect-invalid", Title: "The page leads to an address that is none", serve: plain{redirect(302, "http://[not-an-address/")}},
 		{Name: "h2-goaway", Fault: "http-h2-protocol-error", Title: "The server agrees on HTTP/2 and then speaks something else", Scheme: "https",
 			serve: https{config: func(c *tls.Config) { c.NextProtos = []string{"h2"} }, after: notHTTP2}},
+		{Name: "h2-cbc", Fault: "http-h2-protocol-error", Title: "The server agrees on HTTP/2 with a cipher that HTTP/2 forbids", Scheme: "https",
+			serve: https{config: suites(tls.TLS_ECDHE_RSA_WITH_AES_128_CBC_SHA), leaf: rsaLeaf}},
 		{Name: "h2-reset", Fault: "http-h2-stream-reset", Title: "The server breaks off the request, not the connection", Scheme: "https", serve: https{page: abort}},
 		{Name: "plain-to-tls", Fault: "http-plain-to-tls-port", Title: "Plain HTTP sent to a port that speaks TLS", Port: 443, serve: https{}},
 		{Name: "plain-to-tls-alert", Fault: "http-plain-to-tls-port", Title: "Plain HTTP sent to a port that answers with an alert", Port: 443,
@@ -664,6 +668,7 @@ func httpSites() []Site {
 		{502, "http-502", nil},
 		{503, "http-503", []string{"Retry-After", "120"}},
 		{504, "http-504", nil},
+		{511, "http-captive-portal", nil},
 		{520, "http-cdn-origin-error", []string{"Server", "cloudflare"}},
 		{521, "http-cdn-origin-connect", []string{"Server", "cloudflare"}},
 		{525, "http-cdn-origin-tls", []string{"Server", "cloudflare"}},

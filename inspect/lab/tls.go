@@ -207,9 +207,11 @@ const (
 	typeServerHelloDone = 14
 
 	extServerName        = 0
+	extMaxFragmentLength = 1 // no browser asks for it
 	extALPN              = 16
 	extSupportedVersions = 43
 	extKeyShare          = 51
+	extRenegotiationInfo = 0xff01
 )
 
 // record is a TLS record.
@@ -240,7 +242,6 @@ func alerts(level, number byte) script {
 type serverHello struct {
 	version    uint16
 	random     [32]byte // zero: made up
-	session    []byte   // nil: the client's own
 	suite      uint16
 	extensions []extension
 }
@@ -268,25 +269,30 @@ func (s serverHello) message(client *hello) []byte {
 	if s.random == [32]byte{} {
 		rand.Read(s.random[:])
 	}
-	if s.session == nil {
-		s.session = client.session
+	// TLS 1.3 gives the client's session back (RFC 8446 §4.1.3); before, that
+	// would have meant a resumed one, so there is none.
+	var session []byte
+	if s.random == helloRetry {
+		session = client.session
 	}
 	b := binary.BigEndian.AppendUint16(nil, s.version)
 	b = append(b, s.random[:]...)
-	b = append(b, byte(len(s.session)))
-	b = append(b, s.session...)
+	b = append(b, byte(len(session)))
+	b = append(b, session...)
 	b = binary.BigEndian.AppendUint16(b, s.suite)
 	b = append(b, 0) // no compression
-	if s.extensions != nil {
-		var all []byte
-		for _, e := range s.extensions {
-			all = binary.BigEndian.AppendUint16(all, e.id)
-			all = binary.BigEndian.AppendUint16(all, uint16(len(e.data)))
-			all = append(all, e.data...)
-		}
-		b = binary.BigEndian.AppendUint16(b, uint16(len(all)))
-		b = append(b, all...)
+	extensions := s.extensions
+	if s.random != helloRetry { // without it some clients stop there (RFC 5746 §4.1)
+		extensions = append([]extension{{extRenegotiationInfo, []byte{0}}}, extensions...)
 	}
+	var all []byte
+	for _, e := range extensions {
+		all = binary.BigEndian.AppendUint16(all, e.id)
+		all = binary.BigEndian.AppendUint16(all, uint16(len(e.data)))
+		all = append(all, e.data...)
+	}
+	b = binary.BigEndian.AppendUint16(b, uint16(len(all)))
+	b = append(b, all...)
 	return message(typeServerHello, b)
 }
 
