@@ -140,7 +140,7 @@ func TestTranscriptDetails(t *testing.T) {
 			t.Errorf("ALPN %q", f.Answer.ALPN)
 		}
 	})
-	t.Run("server goes on after a refusal", func(t *testing.T) {
+	t.Run("the server goes on after the Finished", func(t *testing.T) {
 		if f := facts("chromium-13-accept"); f.ServerAfter != 5 || f.ServerData != 10 || f.ClientData != 5 {
 			t.Errorf("after %d, server %d, client %d", f.ServerAfter, f.ServerData, f.ClientData)
 		}
@@ -219,6 +219,9 @@ func TestHellos(t *testing.T) {
 func TestPrefixes(t *testing.T) {
 	for name := range transcripts(t) {
 		record := hello(t, name)
+		if n := len(record); n < 200 {
+			t.Fatalf("%s: a hello of %d bytes", name, n)
+		}
 		for n := range record {
 			f := feed([]part{{wire.Client, record[:n]}}, 0).Facts()
 			cut := len(record) - n
@@ -238,7 +241,10 @@ func TestPrefixes(t *testing.T) {
 // TestSplits cuts each hello in two at every byte, first as TCP does, then into
 // two records, as the record layer may.
 func TestSplits(t *testing.T) {
-	for name := range transcripts(t) {
+	for _, name := range []string{
+		"chromium-13-accept", "firefox-13-accept", "curl-13-accept",
+		"openssl-13-accept", "gnutls-13-accept", "go-13-accept", "go-13-resumed",
+	} {
 		record := hello(t, name)
 		whole := feed([]part{{wire.Client, record}}, 0).Facts()
 		if whole.Hello == nil {
