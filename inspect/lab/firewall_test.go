@@ -79,7 +79,6 @@ func TestInNamespace(t *testing.T) {
 	run(l.Firewall(), "nft", "-f", "-") // again: it replaces itself
 	fine()
 
-	var timeout net.Error
 	dial := func(name string, port uint16) error {
 		c, err := net.DialTimeout("tcp", netip.AddrPortFrom(l.Addr(name).Addr(), port).String(), soon)
 		if err == nil {
@@ -112,7 +111,7 @@ func TestInNamespace(t *testing.T) {
 		err := dial(test.name, test.port)
 		switch {
 		case test.want == os.ErrDeadlineExceeded:
-			if !errors.As(err, &timeout) || !timeout.Timeout() {
+			if !isTimeout(err) {
 				t.Errorf("%s:%d: got %v, want silence", test.name, test.port, err)
 			}
 		case !errors.Is(err, test.want):

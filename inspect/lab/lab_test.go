@@ -68,7 +68,7 @@ func (l *Lab) dial(ctx context.Context, host string, port uint16) (net.Conn, err
 	}
 	errs := []error{fmt.Errorf("no way to %s", host)}
 	for _, addr := range addrs {
-		d := net.Dialer{Timeout: soon}
+		d := net.Dialer{Timeout: 4 * soon}
 		c, err := d.DialContext(ctx, "tcp", l.Route(host, netip.AddrPortFrom(addr, port)).String())
 		if err == nil {
 			return c, nil

@@ -12,11 +12,14 @@ import (
 	"errors"
 	"strings"
 	"sync"
+	"time"
 )
 
 // renegotiation is a behaviour: TLS 1.2, and the answer to a request is a
-// HelloRequest (RFC 5246 §7.4.1.1). Package crypto/tls never sends one, so it
-// is written by hand with the keys of the connection.
+// HelloRequest (RFC 5246 §7.4.1.1). Whatever the client makes of it, the server
+// then gives up with alert 40, as servers do that ask for a client certificate
+// so late. Package crypto/tls never sends the first and has no say in the
+// second, so both are written by hand with the keys of the connection.
 type renegotiation struct{}
 
 func (renegotiation) open(l *Lab, s *Site) func(*conn) {
@@ -44,13 +47,24 @@ func (renegotiation) open(l *Lab, s *Site) func(*conn) {
 		if t.HandshakeContext(l.ctx) != nil || readRequest(t) != nil {
 			return
 		}
-		again, err := keys.seal(recordHandshake, message(0, nil))
+		again, err := keys.seal(1, recordHandshake, message(0, nil))
 		if err != nil {
 			l.logf("lab: %s: %v", s.Host(), err)
 			return
 		}
-		if _, err := c.Write(again); err == nil {
-			c.hold()
+		refusal, err := keys.seal(2, recordAlert, []byte{fatal, 40})
+		if err != nil {
+			l.logf("lab: %s: %v", s.Host(), err)
+			return
+		}
+		if _, err := c.Write(again); err != nil {
+			return
+		}
+		// A client that ignores the request waits for the answer to its own.
+		c.SetReadDeadline(time.Now().Add(time.Second))
+		c.Read(make([]byte, maxHello))
+		if _, err := c.Write(refusal); err == nil {
+			c.finish()
 		}
 	}
 }
@@ -62,9 +76,9 @@ type connKeys struct {
 	log            bytes.Buffer
 }
 
-// seal encrypts the server's second record with AES-128-GCM (RFC 5288 §3); the
-// first was its Finished.
-func (k *connKeys) seal(kind byte, body []byte) ([]byte, error) {
+// seal encrypts a record of the server's with AES-128-GCM (RFC 5288 §3). Number 0
+// was its Finished.
+func (k *connKeys) seal(n uint64, kind byte, body []byte) ([]byte, error) {
 	fields := strings.Fields(k.log.String())
 	if len(fields) < 3 || fields[0] != "CLIENT_RANDOM" {
 		return nil, errors.New("no master secret in the key log")
@@ -83,7 +97,7 @@ func (k *connKeys) seal(kind byte, body []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	number := binary.BigEndian.AppendUint64(nil, 1)
+	number := binary.BigEndian.AppendUint64(nil, n)
 	about := append(bytes.Clone(number), kind, 3, 3, byte(len(body)>>8), byte(len(body)))
 	nonce := append(bytes.Clone(block[36:40]), number...)
 	return record(kind, tls.VersionTLS12, gcm.Seal(number, nonce, body, about)), nil

@@ -336,6 +336,7 @@ func tlsSites() []Site {
 
 		// One thing this time, another the next.
 		{Name: "every-other", Fault: "tls-premature-termination", Title: "Every second connection ends at a server that speaks plain HTTP",
+			Note:  "Browsers try again by themselves, and then it works.",
 			serve: turns{onHello(say(httpBadRequest, (*conn).finish)), https{}}},
 
 		// It works, but.
@@ -607,9 +608,10 @@ func httpSites() []Site {
 	all := []Site{
 		{Name: "empty", Fault: "http-empty-response", Title: "The server hears the request and closes", serve: raw{}},
 		{Name: "empty-https", Fault: "http-empty-response", Title: "The server hears the request and closes (TLS)", Scheme: "https", serve: raw{}},
-		{Name: "bad-status-line", Fault: "http-malformed-response", Title: "The answer does not begin as HTTP does",
+		{Name: "bad-status-line", Fault: "http-malformed-response", Title: "The answer's status is words, not a number", Note: "Chromium takes it for 200.",
 			serve: raw{text: literally("HTTP/1.1 TWO HUNDRED OK\r\nContent-Length: 0\r\n\r\n")}},
 		{Name: "not-http", Fault: "http-malformed-response", Title: "The answer is no HTTP at all",
+			Note:  "Chromium takes it for HTTP/0.9 and shows it as text.",
 			serve: raw{text: literally("220 mail.lab.faultline.internal ESMTP\r\n")}},
 		{Name: "two-lengths", Fault: "http-malformed-response", Title: "The answer announces two different lengths",
 			serve: raw{text: literally("HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: 9\r\n\r\nhello")}},
