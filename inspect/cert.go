@@ -17,6 +17,8 @@ import (
 	"time"
 
 	"golang.org/x/crypto/ocsp"
+
+	"faultline/inspect/wire"
 )
 
 // Roots are the authorities that certificates are judged by.
@@ -101,6 +103,9 @@ func (j *judge) leaf(c *x509.Certificate) {
 	}
 	if why := weakKey(c); why != "" {
 		j.add("cert-weak-key", 0, "", why)
+	}
+	if k, ok := c.PublicKey.(*ecdsa.PublicKey); c.PublicKey == nil || ok && k.Curve.Params().BitSize < 256 {
+		j.add("cert-unsupported-key", 0, "", fmt.Sprintf("its key is %s; browsers accept RSA, P-256 and P-384 (Firefox P-521 too)", keyName(c.PublicKey, c.PublicKeyAlgorithm)))
 	}
 	if len(c.ExtKeyUsage)+len(c.UnknownExtKeyUsage) > 0 &&
 		!slices.Contains(c.ExtKeyUsage, x509.ExtKeyUsageServerAuth) && !slices.Contains(c.ExtKeyUsage, x509.ExtKeyUsageAny) {
@@ -511,20 +516,24 @@ func (a *Attempt) cert() (c *CertStep, probed bool) {
 	return a.probedCert(), true
 }
 
+// probe is the comparison that made the change, nil when it was not made.
+func (a *Attempt) probe(c Change) *Probe {
+	if i := slices.IndexFunc(a.Probes, func(p Probe) bool { return p.Change == c }); i >= 0 {
+		return &a.Probes[i]
+	}
+	return nil
+}
+
 func (a *Attempt) probedCert() *CertStep {
-	for i := range a.Probes {
-		if c := a.Probes[i].Evidence.Cert; c.leaf() != nil {
-			return c
-		}
+	if p := a.probe(ChangeClient); p != nil {
+		return p.Evidence.Cert
 	}
 	return nil
 }
 
 func (a *Attempt) probedTLS() *TLSStep {
-	for i := range a.Probes {
-		if t := a.Probes[i].Evidence.TLS; t != nil {
-			return t
-		}
+	if p := a.probe(ChangeClient); p != nil {
+		return p.Evidence.TLS
 	}
 	return nil
 }
@@ -550,6 +559,23 @@ func certFault(id string) func(*Attempt) *Finding {
 		}
 		return &Finding{Why: f.Why, Certainty: certainty, Chromium: chromiumCert(c), Firefox: firefoxCert(c)}
 	}
+}
+
+// certKeyMismatch also knows the alert that a client sends in clear in TLS 1.2
+// when the server's signature does not fit the certificate (RFC 5246 §7.2.2,
+// decrypt_error).
+func certKeyMismatch(a *Attempt) *Finding {
+	if f := certFault("cert-key-mismatch")(a); f != nil {
+		return f
+	}
+	t := a.Seen.TLS
+	if t == nil || t.Answer == nil || t.Rejected != RejectHandshakeAlert {
+		return nil
+	}
+	if al := t.alertFrom(wire.Client); al == nil || al.Number != 51 {
+		return nil
+	}
+	return &Finding{Why: t.rejection() + ": the server's handshake signature does not fit the key in its certificate"}
 }
 
 // minds: the client, as far as it is known, refuses certificates for this fault.
@@ -581,7 +607,7 @@ func chromiumCert(c *CertStep) string {
 }
 
 var chromiumCertOrder = []string{
-	"ERR_SSL_PROTOCOL_ERROR", "ERR_CERT_INVALID", "ERR_CERT_KNOWN_INTERCEPTION_BLOCKED", "ERR_CERT_REVOKED",
+	"ERR_SSL_PROTOCOL_ERROR", "ERR_CERT_INVALID", "ERR_CERT_REVOKED",
 	"ERR_CERT_AUTHORITY_INVALID", "ERR_CERT_COMMON_NAME_INVALID", "ERR_CERT_DATE_INVALID", "ERR_SSL_KEY_USAGE_INCOMPATIBLE",
 }
 
@@ -594,10 +620,9 @@ func chromiumCertCode(f CertFault) string {
 	case "cert-name-mismatch", "cert-name-no-san", "cert-name-wildcard-depth", "cert-name-ip-literal", "cert-default-vhost":
 		return "ERR_CERT_COMMON_NAME_INVALID"
 	case "cert-self-signed", "cert-untrusted-root", "cert-missing-intermediate", "cert-bad-signature", "cert-dev-ca",
-		"cert-interception-antivirus", "cert-interception-corporate", "cert-interception-captive", "cert-root-distrusted":
+		"cert-interception-antivirus", "cert-interception-corporate", "cert-interception-captive", "cert-root-distrusted",
+		"cert-interception-blocked": // KNOWN_INTERCEPTION_BLOCKED only for the true root's key, which a name does not prove
 		return "ERR_CERT_AUTHORITY_INVALID"
-	case "cert-interception-blocked":
-		return "ERR_CERT_KNOWN_INTERCEPTION_BLOCKED"
 	case "cert-revoked":
 		return "ERR_CERT_REVOKED"
 	case "cert-weak-signature", "cert-eku-wrong", "cert-issuer-not-allowed", "cert-name-constraint":
@@ -607,7 +632,7 @@ func chromiumCertCode(f CertFault) string {
 			return "ERR_SSL_PROTOCOL_ERROR"
 		}
 		return "ERR_CERT_INVALID"
-	case "cert-key-mismatch":
+	case "cert-key-mismatch", "cert-unsupported-key":
 		return "ERR_SSL_PROTOCOL_ERROR"
 	case "cert-key-usage-wrong":
 		if f.Detail != detailCA {
@@ -661,9 +686,9 @@ func firefoxCertCode(f CertFault) string {
 	case "cert-self-signed":
 		return "MOZILLA_PKIX_ERROR_SELF_SIGNED_CERT"
 	case "cert-untrusted-root", "cert-missing-intermediate", "cert-dev-ca", "cert-interception-antivirus",
-		"cert-interception-corporate", "cert-interception-captive":
+		"cert-interception-corporate", "cert-interception-captive", "cert-interception-blocked":
 		return "SEC_ERROR_UNKNOWN_ISSUER"
-	case "cert-interception-blocked", "cert-root-distrusted":
+	case "cert-root-distrusted":
 		return "SEC_ERROR_UNTRUSTED_ISSUER"
 	case "cert-bad-signature", "cert-key-mismatch":
 		return "SEC_ERROR_BAD_SIGNATURE"
@@ -708,7 +733,7 @@ var certFaults = []Fault{
 		Safari:   []string{"NSURLErrorSecureConnectionFailed"},
 		Curl:     "35 CURLE_SSL_CONNECT_ERROR",
 		NEL:      "tls.protocol.error", ProxyStatus: "tls_protocol_error", Source: "measured, RFC",
-		match: certFault("cert-key-mismatch"),
+		match: certKeyMismatch,
 	},
 	{
 		ID: "cert-malformed", Layer: LayerCertificate, Step: StepHandshake, Kind: Failure, Blame: BlameServer,

@@ -23,33 +23,60 @@ func (c Client) Family() string {
 	return ""
 }
 
-// WantsProbe says why a connection of our own would help to judge the attempt,
-// "" when it would not. A handshake that a browser finished and then left
-// unused is a spare connection, not a question.
-func (a *Attempt) WantsProbe() string {
+// Puzzle is the kind of question that a connection of our own could answer.
+type Puzzle string
+
+const (
+	// PuzzleNone: all is clear without one.
+	PuzzleNone Puzzle = ""
+	// PuzzleRefusal: the client refused the server's handshake, or left it: what
+	// is wrong with the certificate, does the server ask for one?
+	PuzzleRefusal Puzzle = "refusal"
+	// PuzzleOffer: nothing in the client's offer suits the server: does ours?
+	PuzzleOffer Puzzle = "offer"
+	// PuzzleHello: the hello was not answered: is it its size, its version, or
+	// the name in it?
+	PuzzleHello Puzzle = "hello"
+)
+
+// Puzzle says what a comparison would help to find out. A handshake that a
+// browser finished and then left unused is a spare connection, not a question.
+func (a *Attempt) Puzzle() Puzzle {
 	t := a.Seen.TLS
 	if a.Open || a.Mode == Plain || t == nil || !a.SpokeTLS() {
-		return ""
+		return PuzzleNone
 	}
 	switch t.Rejected {
 	case RejectAlert, RejectShort, RejectPadded, RejectLate:
-		if a.Seen.Cert.leaf() != nil {
-			return "" // TLS 1.2: the chain passed in clear
+		if a.Seen.Cert.leaf() == nil { // else it passed in clear (TLS 1.2)
+			return PuzzleRefusal
 		}
-		return "the client refused the server's handshake: what is wrong with the certificate?"
-	case RejectHandshakeAlert:
-		return "the client refused the server's handshake: does ours work?"
-	case RejectSilent:
-		return "the client left in the middle of the handshake: does the server ask for a certificate?"
+	case RejectHandshakeAlert, RejectSilent:
+		return PuzzleRefusal
 	case RejectClosed:
 		if a.Client.Family() == "" && a.Seen.Cert.leaf() == nil {
-			return "the client finished the handshake and left at once: is the certificate good?"
+			return PuzzleRefusal
 		}
 	}
-	if al, early := t.serverAlert(); al != nil && early && al.Number == 40 {
-		return "the server found nothing in the client's offer that suits it: does it like ours?"
+	if al, early := t.serverAlert(); al != nil && early && (al.Number == 40 || al.Number == 47 || al.Number == 50) {
+		return PuzzleOffer
 	}
-	return ""
+	if a.unanswered() {
+		return PuzzleHello
+	}
+	return PuzzleNone
+}
+
+// unanswered: the server, or something on the way, met the client's hello with a
+// reset, a close or silence.
+func (a *Attempt) unanswered() bool {
+	if !a.SpokeTLS() || !a.Seen.TLS.silent() || a.Seen.End == nil {
+		return false
+	}
+	if a.cut("reset") || a.cut("fin") {
+		return !a.early()
+	}
+	return a.Seen.End.First != "server" && a.Seen.End.Ms-a.Seen.Hello.Ms >= stallAfter
 }
 
 func clientProxyMisconfigured(a *Attempt) *Finding {
@@ -208,7 +235,7 @@ func (t *TLSStep) rejection() string {
 
 func clientHandshakeAbandoned(a *Attempt) *Finding {
 	t := a.Seen.TLS
-	if t == nil || t.Rejected != RejectSilent || a.probedTLS() != nil {
+	if t == nil || t.Rejected != RejectSilent || a.probe(ChangeClient) != nil {
 		return nil
 	}
 	return &Finding{Why: t.rejection(), Certainty: Inferred}

@@ -147,8 +147,10 @@ func (a *Attempt) rawWords() string {
 			words = append(words, w)
 		}
 	}
-	for _, x := range s.DNS.answers() {
-		add(x.Error)
+	if s.DNS.failed() {
+		for _, x := range s.DNS.answers() {
+			add(x.Error)
+		}
 	}
 	if s.TCP.failed() {
 		add(s.TCP.said())

@@ -25,7 +25,8 @@ func (d *DNSStep) addrs() (all []string) {
 
 // failed: the name was looked up, and no address was found.
 func (d *DNSStep) failed() bool {
-	return len(d.answers()) > 0 && len(d.addrs()) == 0
+	pending := slices.ContainsFunc(d.answers(), func(a *DNSAnswer) bool { return a.Pending })
+	return len(d.answers()) > 0 && len(d.addrs()) == 0 && !pending
 }
 
 // exchanges are the questions asked, A's first.
@@ -162,7 +163,8 @@ func dnsResolverUnreachable(a *Attempt) *Finding {
 func dnsTimeout(a *Attempt) *Finding {
 	d := a.Seen.DNS
 	asked := d.exchanges()
-	if !d.failed() || slices.ContainsFunc(asked, func(x DNSExchange) bool { return x.RCode != "" }) {
+	waiting := a.Open && a.Step == StepResolve && len(d.addrs()) == 0
+	if !d.failed() && !waiting || slices.ContainsFunc(asked, func(x DNSExchange) bool { return x.RCode != "" }) {
 		return nil
 	}
 	timeout := slices.ContainsFunc(d.answers(), func(x *DNSAnswer) bool { return x.Timeout })

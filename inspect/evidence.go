@@ -31,7 +31,9 @@ const (
 
 // Probe is one comparison: a connection of our own with one thing changed.
 type Probe struct {
-	// Changed says what differs from the client's own connection.
+	// Change is what differs from the client's own connection, and Changed says
+	// it in words.
+	Change  Change `json:"change"`
 	Changed string `json:"changed"`
 	// Result says what came back, in words.
 	Result string `json:"result"`
@@ -40,6 +42,24 @@ type Probe struct {
 	Ms       float64  `json:"ms"`
 	Evidence Evidence `json:"evidence"`
 }
+
+// Change is the one thing that a comparison changes.
+type Change string
+
+const (
+	// ChangeClient: an ordinary handshake of our own, with the same address, name
+	// and ALPN. Its hello is as large as a browser's.
+	ChangeClient Change = "client"
+	// ChangeSize: the same with a hello that fits in one packet (no post-quantum
+	// key share).
+	ChangeSize Change = "size"
+	// ChangeVersion: TLS 1.2 at most.
+	ChangeVersion Change = "version"
+	// ChangeName: no server name.
+	ChangeName Change = "name"
+	// ChangeSegments: the large hello in small TCP segments.
+	ChangeSegments Change = "segments"
+)
 
 // DNSStep is how the name was turned into addresses.
 type DNSStep struct {
@@ -286,6 +306,10 @@ type HTTPStep struct {
 	// ProxyStatus is the Proxy-Status field as received.
 	ProxyStatus string   `json:"proxy_status,omitempty"`
 	FirstByteMs *float64 `json:"first_byte_ms,omitempty"`
+	// StalledMs is how long the body has stood still, when it has.
+	StalledMs float64 `json:"stalled_ms,omitempty"`
+	// BadLocation says why a redirect leads nowhere.
+	BadLocation string `json:"bad_location,omitempty"`
 }
 
 // ContentStep is what was found inside a page. Only intercept mode fills it.

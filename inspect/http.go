@@ -109,6 +109,8 @@ func httpPlainToTlsPort(a *Attempt) *Finding {
 	f := &Finding{Why: fmt.Sprintf("an http:// address was used for port %d, which expects TLS; the server %s", a.Port, what)}
 	if h.Body > 0 {
 		f.Chromium, f.Firefox = none, none
+	} else if h.Status == 0 {
+		f.Chromium = "ERR_INVALID_HTTP_RESPONSE"
 	}
 	return f
 }
@@ -136,7 +138,14 @@ func httpMalformedResponse(a *Attempt) *Finding {
 	if e == "" || httpPlainToTlsPort(a) != nil {
 		return nil
 	}
-	return &Finding{Why: "the answer is not HTTP as the standard has it: " + e}
+	f := &Finding{Why: "the answer is not HTTP as the standard has it: " + e}
+	switch {
+	case strings.Contains(e, "multiple Content-Length"):
+		f.Chromium = "ERR_RESPONSE_HEADERS_MULTIPLE_CONTENT_LENGTH"
+	case a.Port == 80 && (strings.Contains(e, "malformed HTTP response") || strings.Contains(e, "malformed HTTP status")):
+		f.Chromium = none // on port 80 Chromium takes it for HTTP/0.9 and shows it
+	}
+	return f
 }
 
 func httpHeaderTooLarge(a *Attempt) *Finding {
@@ -183,7 +192,16 @@ func httpChunkedInvalid(a *Attempt) *Finding {
 	if e == "" {
 		return nil
 	}
-	return &Finding{Why: e}
+	// Through the proxy the head arrives and the body does not end.
+	return &Finding{Why: e, ChromiumShown: "ERR_INCOMPLETE_CHUNKED_ENCODING"}
+}
+
+func httpRedirectInvalid(a *Attempt) *Finding {
+	h := a.Seen.HTTP
+	if h == nil || h.BadLocation == "" {
+		return nil
+	}
+	return &Finding{Why: h.BadLocation}
 }
 
 func httpResponseTimeout(a *Attempt) *Finding {
@@ -208,10 +226,10 @@ func httpResponseTimeout(a *Attempt) *Finding {
 
 func httpBodyStall(a *Attempt) *Finding {
 	h := a.Seen.HTTP
-	if h == nil || h.Status == 0 || !strings.Contains(h.BodyError, "stalled") {
+	if h == nil || h.Status == 0 || h.StalledMs < stallAfter {
 		return nil
 	}
-	return &Finding{Why: h.BodyError}
+	return &Finding{Why: fmt.Sprintf("after %d bytes of the body nothing more came for %s", h.Body, seconds(h.StalledMs)), Certainty: Inferred}
 }
 
 var httpFaults = []Fault{
@@ -399,7 +417,7 @@ var httpFaults = []Fault{
 		Source: "judgement, RFC",
 	},
 	{
-		ID: "http-redirect-invalid", Layer: LayerHTTP, Step: StepResponse, Kind: Failure, Blame: BlameServer,
+		ID: "http-redirect-invalid", match: httpRedirectInvalid, Layer: LayerHTTP, Step: StepResponse, Kind: Failure, Blame: BlameServer,
 		Title:    "The site forwards you to an address that cannot be opened.",
 		User:     "Try the site's home page.",
 		Server:   "Fix the Location header (absolute https URL, properly encoded).",

@@ -126,7 +126,8 @@ func tcpUpstreamProxyFailed(a *Attempt) *Finding {
 
 func tcpLocalDenied(a *Attempt) *Finding {
 	t := a.Seen.TCP
-	if y := t.any(errno("EACCES", "EPERM")); y != nil {
+	// An ICMP rejection by IPv6 arrives as EACCES too; it comes from elsewhere.
+	if y := t.any(errno("EACCES", "EPERM")); y != nil && y.ICMP == nil {
 		return &Finding{Why: t.said()}
 	}
 	return nil
@@ -207,8 +208,8 @@ func tcpDroppedOnAccept(a *Attempt) *Finding {
 		if a.cut(how) && a.early() {
 			f := &Finding{Why: fmt.Sprintf("%s accepted the connection and ended it (%s) after %s, before a byte was sent to it",
 				a.Seen.TCP.Addr, ending(how), sinceMs(a.Seen.End.ServerMs))}
-			if how == "fin" {
-				f.Certainty = Inferred
+			if how == "fin" { // no reset came of it, so the browser sees a close
+				f.Chromium = "ERR_CONNECTION_CLOSED"
 			}
 			return f
 		}
@@ -217,7 +218,7 @@ func tcpDroppedOnAccept(a *Attempt) *Finding {
 }
 
 func tcpResetAfterHello(a *Attempt) *Finding {
-	if !a.cut("reset") || a.early() {
+	if !a.cut("reset") || a.early() || tlsLargeHelloIntolerant(a) != nil || tlsVersionIntolerant(a) != nil {
 		return nil
 	}
 	return &Finding{Why: fmt.Sprintf("the connection to %s was reset %s after the hello of %s, before any answer",
@@ -225,7 +226,7 @@ func tcpResetAfterHello(a *Attempt) *Finding {
 }
 
 func tcpClosedAfterHello(a *Attempt) *Finding {
-	if !a.cut("fin") || a.early() {
+	if !a.cut("fin") || a.early() || tlsLargeHelloIntolerant(a) != nil || tlsVersionIntolerant(a) != nil {
 		return nil
 	}
 	return &Finding{Why: fmt.Sprintf("%s closed the connection %s after the hello of %s, without any answer",
@@ -254,6 +255,58 @@ func tcpResetMidTransfer(a *Attempt) *Finding {
 		f.ChromiumShown = ""
 	}
 	return f
+}
+
+// compared: the client's hello was not answered, nor was one of our own as large
+// as it, so its parts can be tried one by one.
+func (a *Attempt) compared() bool {
+	p := a.probe(ChangeClient)
+	return p != nil && a.unanswered() && !p.answered()
+}
+
+// answered: the server answered the comparison's hello in TLS, be it with a
+// refusal.
+func (p *Probe) answered() bool {
+	return p != nil && p.Evidence.TLS != nil && p.Evidence.TLS.Protocol == "tls"
+}
+
+func tcpSniFiltered(a *Attempt) *Finding {
+	if !a.compared() || a.probe(ChangeSize).answered() || a.probe(ChangeVersion).answered() || a.probe(ChangeSegments).answered() || !a.probe(ChangeName).answered() {
+		return nil
+	}
+	return &Finding{Certainty: Shown, Chromium: a.cutCode(),
+		Why: fmt.Sprintf("%s; the same address answers a hello without the name %q", a.cutWords(), a.sni())}
+}
+
+func tcpPmtuBlackhole(a *Attempt) *Finding {
+	if !a.compared() || a.cut("reset") || a.cut("fin") || !a.probe(ChangeSegments).answered() {
+		return nil
+	}
+	return &Finding{Certainty: Shown, Chromium: a.cutCode(),
+		Why: fmt.Sprintf("%s; in small packets it is answered", a.cutWords())}
+}
+
+// cutWords says how the hello was met.
+func (a *Attempt) cutWords() string {
+	how := "ignored"
+	switch {
+	case a.cut("reset"):
+		how = "met with a reset"
+	case a.cut("fin"):
+		how = "met with a close"
+	}
+	return fmt.Sprintf("the client's hello of %s was %s, and so was one of our own", a.Seen.Hello.said(), how)
+}
+
+// cutCode is what Chromium calls it.
+func (a *Attempt) cutCode() string {
+	switch {
+	case a.cut("reset"):
+		return "ERR_CONNECTION_RESET"
+	case a.cut("fin"):
+		return "ERR_CONNECTION_CLOSED"
+	}
+	return "ERR_TIMED_OUT"
 }
 
 func tcpIpv6Broken(a *Attempt) *Finding {
@@ -446,7 +499,7 @@ var tcpFaults = []Fault{
 		match: tcpDroppedOnAccept,
 	},
 	{
-		ID: "tcp-sni-filtered", Layer: LayerTCP, Step: StepHello, Kind: Failure, Blame: BlamePath,
+		ID: "tcp-sni-filtered", match: tcpSniFiltered, Layer: LayerTCP, Step: StepHello, Kind: Failure, Blame: BlamePath,
 		Title:    "Something on the way reads the name of the site and cuts the line because of it.",
 		User:     "Ask the network owner; another network or an ECH-capable setup will show whether it is local.",
 		Server:   "If your own gateway does it, allow the name.",
@@ -457,7 +510,7 @@ var tcpFaults = []Fault{
 		NEL:      "tcp.reset", ProxyStatus: "connection_terminated", Source: "judgement",
 	},
 	{
-		ID: "tcp-pmtu-blackhole", Layer: LayerTCP, Step: StepHandshake, Kind: Failure, Blame: BlamePath,
+		ID: "tcp-pmtu-blackhole", match: tcpPmtuBlackhole, Layer: LayerTCP, Step: StepHandshake, Kind: Failure, Blame: BlamePath,
 		Title:    "Small messages get through but large ones vanish on the way (a packet size problem).",
 		User:     "Lower the MTU of the VPN or PPPoE connection to 1400, or try another network.",
 		Server:   "Allow ICMP fragmentation-needed and clamp MSS on the tunnel or balancer.",

@@ -225,11 +225,17 @@ func (a *Attempt) SpokeTLS() bool { return a.Seen.Hello != nil && a.Seen.Hello.P
 
 func tlsOtherProtocolOnPort(a *Attempt) *Finding {
 	t := a.Seen.TLS
-	if !a.SpokeTLS() || t.silent() || t.Protocol == "tls" || t.Protocol == "http" || t.Protocol == "html" {
+	if t.silent() || t.Protocol == "tls" || t.Protocol == "http" || t.Protocol == "html" {
 		return nil
 	}
-	f := &Finding{Why: fmt.Sprintf("the server answered the TLS hello with %s: %q", protocolName(t.Protocol), t.First)}
-	return f
+	if a.Seen.Hello == nil && a.Port == 443 && a.Mode == Tunnel {
+		// It spoke first, and the client left without a word.
+		return &Finding{Why: fmt.Sprintf("the server spoke first, %s: %q", protocolName(t.Protocol), t.First), ChromiumShown: "ERR_TUNNEL_CONNECTION_FAILED"}
+	}
+	if !a.SpokeTLS() {
+		return nil
+	}
+	return &Finding{Why: fmt.Sprintf("the server answered the TLS hello with %s: %q", protocolName(t.Protocol), t.First)}
 }
 
 // protocolName is a protocol in words.
@@ -265,6 +271,33 @@ func tlsDowngradeDetected(a *Attempt) *Finding {
 		return nil
 	}
 	return &Finding{Why: "the ServerHello carries the mark of a server that would speak TLS 1.3 but was made to believe that the client cannot (RFC 8446 §4.1.3)"}
+}
+
+func tlsVersionIntolerant(a *Attempt) *Finding {
+	why := a.cutWords()
+	code := a.cutCode()
+	if al, early := a.Seen.TLS.serverAlert(); al != nil && early && (al.Number == 40 || al.Number == 47 || al.Number == 50) {
+		p := a.probe(ChangeVersion)
+		if p == nil || !p.OK || a.probe(ChangeClient) == nil || a.probe(ChangeClient).OK {
+			return nil
+		}
+		f := a.serverAlerted(al, early)
+		f.Certainty = Shown
+		f.Why += "; it answers a hello that offers TLS 1.2 only"
+		return f
+	}
+	if !a.compared() || a.probe(ChangeSize).answered() || !a.probe(ChangeVersion).answered() {
+		return nil
+	}
+	return &Finding{Certainty: Shown, Chromium: code, Why: why + "; a hello that offers TLS 1.2 only is answered"}
+}
+
+func tlsLargeHelloIntolerant(a *Attempt) *Finding {
+	if !a.compared() || !a.probe(ChangeSize).answered() || tcpPmtuBlackhole(a) != nil {
+		return nil
+	}
+	return &Finding{Certainty: Shown, Chromium: a.cutCode(),
+		Why: a.cutWords() + "; a hello that fits in one packet, without the post-quantum key share, is answered"}
 }
 
 func tlsNoCommonVersion(a *Attempt) *Finding {
@@ -441,7 +474,10 @@ func tlsHandshakeFailure(a *Attempt) *Finding {
 	if al == nil || early || al.Number != 40 && al.Number != 71 || a.Seen.TLS.Complete {
 		return nil
 	}
-	return a.serverAlerted(al, early)
+	f := a.serverAlerted(al, early)
+	f.Chromium = "ERR_SSL_PROTOCOL_ERROR" // after a ServerHello it is no mismatch any more
+	f.Firefox = "SSL_ERROR_HANDSHAKE_FAILURE_ALERT"
+	return f
 }
 
 func tlsInternalError(a *Attempt) *Finding {
@@ -478,14 +514,16 @@ func tlsProtocolViolation(a *Attempt) *Finding {
 	if t == nil || t.Protocol != "tls" || !a.SpokeTLS() {
 		return nil
 	}
-	if al := t.alertFrom(wire.Client); al != nil && !al.Encrypted && al.Number != 0 && !t.Complete {
+	c, _ := a.cert()
+	if al := t.alertFrom(wire.Client); al != nil && !al.Encrypted && al.Number != 0 && !t.Complete &&
+		c.fault("cert-unsupported-key") == nil && c.fault("cert-malformed") == nil {
 		switch al.Number {
 		case 10, 47, 50, 109, 110, 40, 80:
 			return &Finding{Why: fmt.Sprintf("the client found the server's handshake messages wrong and sent alert %d (%s)", al.Number, wire.AlertName(al.Number)), Blame: BlameServer}
 		}
 	}
 	p := a.probedTLS()
-	if t.Rejected != "" && t.Rejected != RejectClosed && p != nil && p.Error != "" && !p.Complete && a.probedCert().leaf() == nil {
+	if t.Rejected != "" && t.Rejected != RejectClosed && t.Rejected != RejectSilent && p != nil && p.Error != "" && !p.Complete && a.probedCert().leaf() == nil {
 		return &Finding{Why: "the client broke off the handshake, and so did a connection of our own: " + p.Error, Certainty: Shown, Blame: BlameServer}
 	}
 	return nil
@@ -548,6 +586,9 @@ const stallAfter = 4500
 
 func tlsHandshakeTimeout(a *Attempt) *Finding {
 	t, e, h := a.Seen.TLS, a.Seen.End, a.Seen.Hello
+	if tcpSniFiltered(a) != nil || tcpPmtuBlackhole(a) != nil || tlsLargeHelloIntolerant(a) != nil || tlsVersionIntolerant(a) != nil {
+		return nil
+	}
 	if !a.SpokeTLS() || t == nil || t.Used || t.Complete || t.Rejected != "" && t.Rejected != RejectSilent {
 		return nil
 	}
@@ -901,7 +942,7 @@ var tlsFaults = []Fault{
 		match: tlsHandshakeTimeout,
 	},
 	{
-		ID: "tls-version-intolerant", Layer: LayerTLS, Step: StepHandshake, Kind: Failure, Blame: BlamePath,
+		ID: "tls-version-intolerant", match: tlsVersionIntolerant, Layer: LayerTLS, Step: StepHandshake, Kind: Failure, Blame: BlamePath,
 		Title:    "The server or a box on the way stumbles over the newest encryption version.",
 		User:     "Try another network; if it then works, the box is on your side.",
 		Server:   "Update the load balancer or inspection device; it must ignore versions it does not know.",
@@ -912,7 +953,7 @@ var tlsFaults = []Fault{
 		NEL:      "tls.protocol.error", ProxyStatus: "tls_protocol_error", Source: "Chromium, judgement",
 	},
 	{
-		ID: "tls-large-hello-intolerant", Layer: LayerTLS, Step: StepHello, Kind: Failure, Blame: BlamePath,
+		ID: "tls-large-hello-intolerant", match: tlsLargeHelloIntolerant, Layer: LayerTLS, Step: StepHello, Kind: Failure, Blame: BlamePath,
 		Title:    "The secure greeting is larger than it used to be and something on the way cannot read it in two pieces.",
 		User:     "Try another network; turn off web scanning in the antivirus as a test.",
 		Server:   "Update the firewall, balancer or server so it reassembles a hello that spans packets.",

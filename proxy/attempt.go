@@ -35,6 +35,7 @@ type attempt struct {
 	over    bool
 	told    bool // a provisional verdict was recorded
 	stall   *time.Timer
+	body    *body // of a plain request's response
 }
 
 // begin starts an attempt to reach target, "host:port" or "host".
@@ -114,6 +115,10 @@ func (a *attempt) waiting() (since time.Time, yes bool) {
 	switch a.a.Step {
 	case inspect.StepResolve, inspect.StepConnect, inspect.StepRequest:
 		return a.stepped, true
+	case inspect.StepResponse:
+		if a.body != nil {
+			return a.start.Add(time.Duration(a.body.last.Load())), true
+		}
 	case inspect.StepHandshake:
 		f := a.wire.Facts()
 		if f.Client.Protocol != "tls" || a.wire.Settled() || f.ClientFirst > 0 {
@@ -127,6 +132,12 @@ func (a *attempt) waiting() (since time.Time, yes bool) {
 
 // look takes over what passed in clear.
 func (a *attempt) look(x *inspect.Attempt) {
+	if a.body != nil && x.Open && x.Seen.HTTP != nil {
+		h := *x.Seen.HTTP
+		h.Body = a.body.n.Load()
+		h.StalledMs = float64((x.Elapsed - time.Duration(a.body.last.Load())).Milliseconds())
+		x.Seen.HTTP = &h
+	}
 	if x.Mode != inspect.Tunnel || x.Seen.TCP == nil || x.Seen.TCP.Addr == "" {
 		return
 	}
@@ -157,7 +168,7 @@ func (s *Server) finish(a *attempt) {
 	x := a.close()
 	a.look(x)
 	v := inspect.Diagnose(x)
-	if s.Probe != nil && (x.WantsProbe() != "" || s.ProbeAlways && x.SpokeTLS()) && s.ctx.Err() == nil {
+	if s.Probe != nil && (x.Puzzle() != inspect.PuzzleNone || s.ProbeAlways && x.SpokeTLS()) && s.ctx.Err() == nil {
 		x.Probes = s.Probe(s.ctx, x)
 		v = inspect.Diagnose(x)
 	}

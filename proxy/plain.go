@@ -11,6 +11,7 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -33,8 +34,9 @@ func (s *Server) plain(w http.ResponseWriter, r *http.Request) {
 		x.Seen.HTTP = &inspect.HTTPStep{Method: r.Method}
 	})
 	ctx := httptrace.WithClientTrace(context.WithValue(r.Context(), plainKey{}, p), p.trace())
-	s.proxy.ServeHTTP(edgeWriter{w, http.NewResponseController(w)}, r.WithContext(ctx))
-	p.done(r)
+	rc := http.NewResponseController(w)
+	s.proxy.ServeHTTP(edgeWriter{w, rc}, r.WithContext(ctx))
+	p.done(r, rc)
 }
 
 // A plainAttempt is an attempt whose HTTP can be seen.
@@ -42,7 +44,6 @@ type plainAttempt struct {
 	*attempt
 	upstream bool      // it goes through the upstream proxy
 	sent     time.Time // when the request was written
-	body     *body
 }
 
 type plainKey struct{}
@@ -132,6 +133,8 @@ func (p *plainAttempt) answered(resp *http.Response) {
 		h.ProxyStatus = inspect.Printable([]byte(resp.Header.Get("Proxy-Status")))
 		if u, err := resp.Location(); err == nil {
 			h.Location = redact(u)
+		} else if resp.StatusCode/100 == 3 && resp.Header.Get("Location") != "" {
+			h.BadLocation = inspect.Printable([]byte(err.Error()))
 		}
 		if p.upstream && resp.StatusCode == http.StatusProxyAuthRequired {
 			x.Seen.TCP = &inspect.TCPStep{Reused: true, Proxy: &inspect.ProxyAnswer{
@@ -143,8 +146,10 @@ func (p *plainAttempt) answered(resp *http.Response) {
 	if resp.StatusCode == http.StatusSwitchingProtocols {
 		return // the body is the connection; goproxy relays it
 	}
-	p.body = &body{ReadCloser: resp.Body}
-	resp.Body = p.body
+	b := &body{ReadCloser: resp.Body, start: p.start}
+	b.last.Store(int64(time.Since(p.start)))
+	p.set(func(*inspect.Attempt) { p.body = b })
+	resp.Body = b
 }
 
 // response is goproxy's hook after the round trip. A round trip that failed has
@@ -195,7 +200,7 @@ func (p *plainAttempt) failed(err error) {
 // done looks at how the body ended. A body that broke off upstream must break
 // off for the client too, in the same way: a polite end would forge a complete
 // answer.
-func (p *plainAttempt) done(r *http.Request) {
+func (p *plainAttempt) done(r *http.Request, rc *http.ResponseController) {
 	b := p.body
 	if b == nil {
 		p.set(func(x *inspect.Attempt) {
@@ -207,7 +212,7 @@ func (p *plainAttempt) done(r *http.Request) {
 	}
 	p.set(func(x *inspect.Attempt) {
 		h := *x.Seen.HTTP
-		h.Body = b.n
+		h.Body = b.n.Load()
 		if b.err != nil && !errors.Is(b.err, context.Canceled) {
 			h.BodyError = inspect.Printable([]byte(b.err.Error()))
 		} else {
@@ -215,28 +220,33 @@ func (p *plainAttempt) done(r *http.Request) {
 		}
 		x.Seen.HTTP = &h
 		if r.Context().Err() != nil {
-			x.Seen.End = &inspect.EndStep{First: "client", Down: b.n, Ms: sinceMs(p.start)}
+			x.Seen.End = &inspect.EndStep{First: "client", Down: b.n.Load(), Ms: sinceMs(p.start)}
 		}
 	})
 	if b.err == nil {
 		return
 	}
+	_ = rc.Flush() // the head, which a browser had got without us
 	if c, ok := r.Context().Value(connKey{}).(*frontConn); ok && errors.Is(b.err, syscall.ECONNRESET) {
 		_ = c.SetLinger(0)
 	}
 	panic(http.ErrAbortHandler)
 }
 
-// body counts a response's body and keeps the error that ended it.
+// body counts a response's body and keeps the error that ended it. The counts
+// are read by the stall report too.
 type body struct {
 	io.ReadCloser
-	n   int64
-	err error
+	start time.Time
+	n     atomic.Int64
+	last  atomic.Int64 // when the last byte came, since start
+	err   error
 }
 
 func (b *body) Read(p []byte) (int, error) {
 	n, err := b.ReadCloser.Read(p)
-	b.n += int64(n)
+	b.n.Add(int64(n))
+	b.last.Store(int64(time.Since(b.start)))
 	if err != nil && err != io.EOF {
 		b.err = err
 	}

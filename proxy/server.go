@@ -184,7 +184,7 @@ func ownAddresses(addr net.Addr) []netip.AddrPort {
 // Redial makes a connection to the place that an attempt reached, in the same
 // way: to the same address, or through the same upstream proxy. It is for
 // comparisons.
-func (s *Server) Redial(ctx context.Context, a *inspect.Attempt) (net.Conn, error) {
+func (s *Server) Redial(ctx context.Context, a *inspect.Attempt, direct *net.Dialer) (net.Conn, error) {
 	if s.Dial.chains(a.Host) {
 		conn, _, _, err := s.Dial.dial(ctx, a.Host, a.Port, nil)
 		if err != nil {
@@ -201,8 +201,7 @@ func (s *Server) Redial(ctx context.Context, a *inspect.Attempt) (net.Conn, erro
 			addr = y.Routed
 		}
 	}
-	var d net.Dialer
-	return d.DialContext(ctx, "tcp", addr)
+	return direct.DialContext(ctx, "tcp", addr)
 }
 
 // isSelf: a connection to addr would reach this proxy. Every loopback address

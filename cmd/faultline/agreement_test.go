@@ -149,7 +149,7 @@ type agreement struct {
 	direct, proxied browser.Visit
 	directErr       error
 	proxiedErr      error
-	records         []inspect.Record // final ones for the site
+	records         []inspect.Record // for the site; provisional ones only where there is no final one
 }
 
 // verdict is the record that tells of the fault: the first that failed, else
@@ -189,6 +189,15 @@ func TestAgreement(t *testing.T) {
 // patience of 30 s ends.
 func visitAll(t *testing.T, kind browser.Kind, l *lab.Lab, f *faultline) []*agreement {
 	var cases []*agreement
+	begun := time.Now()
+	defer func() {
+		for _, c := range cases {
+			if took := max(c.direct.Took, c.proxied.Took); took > 5*time.Second {
+				t.Logf("%s took %s directly, %s through the proxy", c.site.Name, c.direct.Took.Round(time.Second), c.proxied.Took.Round(time.Second))
+			}
+		}
+		t.Logf("%d sites in %s", len(cases), time.Since(begun).Round(time.Second))
+	}()
 	for _, s := range lab.Sites() {
 		if only := os.Getenv("FAULTLINE_SITES"); only != "" && !slices.Contains(strings.Split(only, ","), s.Name) {
 			continue
@@ -239,15 +248,19 @@ func visitBoth(t *testing.T, c *agreement, pair [2]*browser.Browser, f *faultlin
 	})
 	wg.Wait()
 	mine := func(r inspect.Record) bool {
-		return r.Final && strings.EqualFold(r.Host, c.site.Host()) && r.Port == c.site.Port
+		return strings.EqualFold(r.Host, c.site.Host()) && r.Port == c.site.Port
 	}
 	// A visit that loads keeps its connection; one that failed ended it.
 	wait := 6 * time.Second
 	if c.proxied.Code == "" {
 		wait = time.Second
 	}
-	all := f.await(t, wait, func(all []inspect.Record) bool { return slices.ContainsFunc(all, mine) })
+	final := func(r inspect.Record) bool { return r.Final && mine(r) }
+	all := f.await(t, wait, func(all []inspect.Record) bool { return slices.ContainsFunc(all, final) })
 	c.records = slices.DeleteFunc(all, func(r inspect.Record) bool { return !mine(r) })
+	if slices.ContainsFunc(c.records, final) {
+		c.records = slices.DeleteFunc(c.records, func(r inspect.Record) bool { return !r.Final })
+	}
 }
 
 func judgeAgreement(t *testing.T, kind browser.Kind, cases []*agreement) {
@@ -255,9 +268,10 @@ func judgeAgreement(t *testing.T, kind browser.Kind, cases []*agreement) {
 	var table strings.Builder
 	for _, c := range cases {
 		s := c.site
+		c.direct.Code, c.proxied.Code = loaded(c.direct.Code), loaded(c.proxied.Code)
 		v := c.verdict()
 		if v == nil {
-			if c.proxied.Code == "" && (s.Fault == "" || s.Works) {
+			if c.proxied.Code == "" && c.proxiedErr == nil && c.direct.Code == "" {
 				continue // a healthy tunnel that is still open
 			}
 			v = &inspect.Record{}
@@ -270,7 +284,7 @@ func judgeAgreement(t *testing.T, kind browser.Kind, cases []*agreement) {
 			fmt.Fprintf(&table, "%-6s %-28s %-28s want %-36s got %-36s (%s %s: %s)\n", what, s.Name, s.Fault, want, got, v.Outcome, v.Fault, v.Why)
 		}
 		layer := s.Layer()
-		broken := c.direct.Code != "" // this browser minds
+		broken := c.direct.Code != "" || c.direct.Status >= 400 || c.directErr != nil // this browser minds
 		if !visibleInTunnel(s) || !broken && !s.Works {
 			layer = "none"
 		}
@@ -280,6 +294,9 @@ func judgeAgreement(t *testing.T, kind browser.Kind, cases []*agreement) {
 					layer = "none" // advice stands beside an attempt that works
 				}
 			}
+		}
+		if layer == "none" && v.Fault == s.Fault {
+			layer = s.Layer() // rightly named, though this browser shrugs or the tunnel hides it
 		}
 		if !layers.add(string(v.Layer) == layer || layer == "none" && s.Scheme == "https" && v.Outcome == inspect.Abandoned) {
 			line("layer", layer, string(v.Layer))
@@ -294,7 +311,20 @@ func judgeAgreement(t *testing.T, kind browser.Kind, cases []*agreement) {
 			line("shown", c.proxied.Code, predictedShown)
 		}
 	}
+	if f := os.Getenv("FAULTLINE_KEEP"); f != "" {
+		for _, c := range cases {
+			for _, r := range c.records {
+				b, _ := json.Marshal(r)
+				t.Logf("%s", b)
+			}
+		}
+	}
 	t.Logf("%s: layer %v, direct code %v, code through the proxy %v\n%s", kind, &layers, &direct, &shown, table.String())
+	for _, c := range cases {
+		if c.directErr != nil || c.proxiedErr != nil {
+			t.Logf("%s: %v; %v", c.site.Name, c.directErr, c.proxiedErr)
+		}
+	}
 	if layers.right < layers.all {
 		t.Errorf("layer right for %v of the lab, want all", &layers)
 	}
@@ -307,8 +337,21 @@ func judgeAgreement(t *testing.T, kind browser.Kind, cases []*agreement) {
 	}
 }
 
+// loaded is a code without those that stand for a load that ended without a
+// document and without a fault, as a download does.
+func loaded(code string) string {
+	if code == "ERR_ABORTED" || code == "NS_BINDING_ABORTED" {
+		return ""
+	}
+	return code
+}
+
 // visibleInTunnel: without a CA, what HTTP says inside TLS cannot be seen.
 func visibleInTunnel(s lab.Site) bool {
+	switch s.Fault {
+	case "http-content-decoding", "http-redirect-loop", "http-redirect-scheme-loop":
+		return false // what is in a body, and how requests hang together, is not looked at
+	}
 	l := s.Layer()
 	return s.Scheme == "http" || l != "http" && l != "content"
 }

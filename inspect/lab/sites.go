@@ -183,7 +183,7 @@ func dnsSites() []Site {
 }
 
 func tcpSites() []Site {
-	unreachable := "reject with icmp type "
+	unreachable := "meta l4proto tcp reject with icmp type " // or the rule would swallow the ICMP message too
 	return []Site{
 		{Name: "refused", Fault: "tcp-refused", Title: "Nothing listens on port 443"},
 		{Name: "refused-http", Fault: "tcp-refused", Title: "Nothing listens on port 80", Scheme: "http"},

@@ -32,9 +32,9 @@ const (
 
 // A Prober makes comparisons. Its methods may be called from many goroutines.
 type Prober struct {
-	// Dial connects to the place the attempt reached, by the same way. nil: to the
-	// address it reached, directly.
-	Dial func(context.Context, *inspect.Attempt) (net.Conn, error)
+	// Dial connects to the place the attempt reached, by the same way and, where
+	// that is direct, with the given dialer. nil: to the address it reached.
+	Dial func(context.Context, *inspect.Attempt, *net.Dialer) (net.Conn, error)
 	// Judge looks for what is wrong with a chain. It must be set.
 	Judge func(chain [][]byte, staple []byte, host string, at time.Time) *inspect.CertStep
 
@@ -103,13 +103,25 @@ func (p *Prober) make(ctx context.Context, a *inspect.Attempt, key target) []ins
 	case <-ctx.Done():
 		return nil
 	}
-	return []inspect.Probe{p.handshake(ctx, a, key)}
+	changes := []inspect.Change{inspect.ChangeClient}
+	switch a.Puzzle() {
+	case inspect.PuzzleHello:
+		changes = append(changes, inspect.ChangeSize, inspect.ChangeVersion, inspect.ChangeName, inspect.ChangeSegments)
+	case inspect.PuzzleOffer:
+		changes = append(changes, inspect.ChangeVersion)
+	}
+	probes := make([]inspect.Probe, len(changes))
+	var wg sync.WaitGroup
+	for i, c := range changes {
+		wg.Go(func() { probes[i] = p.handshake(ctx, a, key, c) })
+	}
+	wg.Wait()
+	return probes
 }
 
-func (p *Prober) dial(ctx context.Context, a *inspect.Attempt) (net.Conn, error) {
+func (p *Prober) dial(ctx context.Context, a *inspect.Attempt, d *net.Dialer) (net.Conn, error) {
 	if p.Dial != nil {
-		return p.Dial(ctx, a)
+		return p.Dial(ctx, a, d)
 	}
-	var d net.Dialer
 	return d.DialContext(ctx, "tcp", a.Seen.TCP.Addr)
 }

@@ -19,13 +19,32 @@ import (
 // §4.4.2.4, alert certificate_required).
 const afterFinished = time.Second
 
+// perHandshake is how long one handshake may take: a server that answers at all
+// answers within a second or two, and the budget must hold several.
+const perHandshake = 2500 * time.Millisecond
+
+// changed says in words what each comparison changes.
+var changed = map[inspect.Change]string{
+	inspect.ChangeClient:   "the client: a TLS handshake of our own, with the same address, name and ALPN",
+	inspect.ChangeSize:     "the size: a hello that fits in one packet, without the post-quantum key share",
+	inspect.ChangeVersion:  "the version: a hello that offers TLS 1.2 only",
+	inspect.ChangeName:     "the name: a hello without a server name",
+	inspect.ChangeSegments: "the packets: a large hello in small TCP segments",
+}
+
 // handshake makes one ordinary TLS handshake, with the client's own SNI and
 // ALPN, and judges the certificate apart from it: the library's own verdict
 // stops at the first fault and is switched off.
-func (p *Prober) handshake(ctx context.Context, a *inspect.Attempt, key target) inspect.Probe {
+func (p *Prober) handshake(ctx context.Context, a *inspect.Attempt, key target, change inspect.Change) inspect.Probe {
+	ctx, cancel := context.WithTimeout(ctx, perHandshake)
+	defer cancel()
 	began := time.Now()
-	probe := inspect.Probe{Changed: "the client: a TLS handshake of our own, with the same address, name and ALPN"}
-	conn, err := p.dial(ctx, a)
+	probe := inspect.Probe{Change: change, Changed: changed[change]}
+	var dialer net.Dialer
+	if change == inspect.ChangeSegments {
+		dialer.Control = smallSegments
+	}
+	conn, err := p.dial(ctx, a, &dialer)
 	if err != nil {
 		probe.Result = "no connection: " + inspect.Printable([]byte(err.Error()))
 		probe.Evidence.TCP = &inspect.TCPStep{Source: inspect.SourceProbed, Tries: []inspect.Try{{Addr: key.addr, Error: err.Error(), Ms: ms(time.Since(began))}}}
@@ -40,7 +59,7 @@ func (p *Prober) handshake(ctx context.Context, a *inspect.Attempt, key target) 
 	var chain [][]byte
 	var staple []byte
 	tap := &tapped{Conn: conn, began: time.Now()}
-	c := tls.Client(tap, &tls.Config{
+	config := &tls.Config{
 		ServerName:         key.sni,
 		NextProtos:         split(key.alpn),
 		InsecureSkipVerify: true, // every fault is judged apart, below
@@ -57,7 +76,16 @@ func (p *Prober) handshake(ctx context.Context, a *inspect.Attempt, key target) 
 			step.ClientCertRequested = true
 			return new(tls.Certificate), nil
 		},
-	})
+	}
+	switch change {
+	case inspect.ChangeSize:
+		config.CurvePreferences = []tls.CurveID{tls.X25519, tls.CurveP256, tls.CurveP384}
+	case inspect.ChangeVersion:
+		config.MaxVersion = tls.VersionTLS12
+	case inspect.ChangeName:
+		config.ServerName = ""
+	}
+	c := tls.Client(tap, config)
 	err = c.HandshakeContext(ctx)
 	step.Complete = err == nil
 	if err == nil && step.ClientCertRequested {
