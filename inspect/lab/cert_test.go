@@ -420,8 +420,13 @@ func TestResponder(t *testing.T) {
 	if err != nil || r.Status != ocsp.Revoked {
 		t.Errorf("got %+v, %v", r, err)
 	}
-	if resp, err := l.visitor().Post(chain[0].OCSPServer[0], "application/ocsp-request", strings.NewReader("junk")); err != nil || resp.StatusCode != http.StatusBadRequest {
-		t.Errorf("junk: %v", err)
+	junk, err := l.visitor().Post(chain[0].OCSPServer[0], "application/ocsp-request", strings.NewReader("junk"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer junk.Body.Close()
+	if junk.StatusCode != http.StatusBadRequest {
+		t.Errorf("junk: %s", junk.Status)
 	}
 }
 

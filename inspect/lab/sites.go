@@ -633,7 +633,7 @@ func httpSites() []Site {
 		{Name: "redirect-downgrade", Fault: "http-redirect-downgrade", Title: "The secure page leads to an insecure one", Scheme: "https", Works: true,
 			serve: https{page: redirect(302, "http://plain."+Domain+"/")}},
 		{Name: "redirect-nowhere", Fault: "http-redirect-invalid", Title: "The page leads to an address that is none", serve: plain{redirect(302, "http://[not-an-address/")}},
-		{Name: "h2-goaway", Fault: "http-h2-protocol-error", Title: "The server agrees on HTTP/2 and then speaks something else", Scheme: "https",
+		{Name: "h2-noise", Fault: "http-h2-protocol-error", Title: "The server agrees on HTTP/2 and then speaks something else", Scheme: "https",
 			serve: https{config: func(c *tls.Config) { c.NextProtos = []string{"h2"} }, after: notHTTP2}},
 		{Name: "h2-cbc", Fault: "http-h2-protocol-error", Title: "The server agrees on HTTP/2 with a cipher that HTTP/2 forbids", Scheme: "https",
 			serve: https{config: suites(tls.TLS_ECDHE_RSA_WITH_AES_128_CBC_SHA), leaf: rsaLeaf}},
