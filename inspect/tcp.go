@@ -204,6 +204,10 @@ func (a *Attempt) early() bool {
 }
 
 func tcpDroppedOnAccept(a *Attempt) *Finding {
+	// A reset at once can be faster than the system tells us of the connection.
+	if t := a.Seen.TCP; t.any(errno("ECONNRESET", "ECONNABORTED", "EPIPE")) != nil {
+		return &Finding{Why: t.said()}
+	}
 	for _, how := range []string{"reset", "fin"} {
 		if a.cut(how) && a.early() {
 			f := &Finding{Why: fmt.Sprintf("%s accepted the connection and ended it (%s) after %s, before a byte was sent to it",

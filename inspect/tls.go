@@ -375,6 +375,8 @@ func (a *Attempt) sni() string {
 	return a.Seen.Hello.SNI
 }
 
+func tlsEchRejected(a *Attempt) *Finding { return alertRule(false, 121)(a) }
+
 func tlsAlpnNoOverlap(a *Attempt) *Finding {
 	if f := alertRule(true, 120)(a); f != nil {
 		return f
@@ -547,8 +549,15 @@ func tlsOtherAlert(a *Attempt) *Finding {
 	if al == nil || !a.SpokeTLS() {
 		return nil
 	}
-	if al.Number == 0 && !early { // close_notify at the end is good manners
-		return nil
+	switch al.Number { // those that have a row of their own
+	case 10, 20, 21, 22, 30, 40, 42, 43, 44, 45, 46, 47, 48, 50, 70, 71, 80, 86, 109, 110, 112, 115, 116, 120, 121:
+		if early || al.Number != 70 && al.Number != 112 {
+			return nil
+		}
+	case 0:
+		if !early { // close_notify at the end is good manners
+			return nil
+		}
 	}
 	return a.serverAlerted(al, early)
 }
@@ -1003,7 +1012,7 @@ var tlsFaults = []Fault{
 		match: tlsMissingCloseNotify,
 	},
 	{
-		ID: "tls-ech-rejected", Layer: LayerTLS, Step: StepHello, Kind: Failure, Blame: BlameServer,
+		ID: "tls-ech-rejected", match: tlsEchRejected, Layer: LayerTLS, Step: StepHello, Kind: Failure, Blame: BlameServer,
 		Title:    "The privacy feature that hides the site's name did not work with this server.",
 		User:     "Turn off secure DNS for a test; the site should load without the feature.",
 		Server:   "Publish ECH keys in the HTTPS record only while every server holds them.",

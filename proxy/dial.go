@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/netip"
 	"net/url"
+	"slices"
 	"syscall"
 	"time"
 
@@ -102,10 +103,10 @@ func (d *Dialer) connect(ctx context.Context, host string, port uint16, lim limi
 	}
 	cancel()
 	r.settle()
-	if conn != nil {
-		conn.SetKeepAliveConfig(net.KeepAliveConfig{Enable: true, Idle: keepAliveIdle, Interval: keepAliveIdle})
-	}
 	dns, tcp := r.facts()
+	if tcp != nil && slices.ContainsFunc(tcp.Tries, func(y inspect.Try) bool { return y.Routed != "" }) {
+		dns.From = "lab"
+	}
 	return conn, dns, tcp, err
 }
 
