@@ -45,6 +45,8 @@ const (
 	detailPathLen    = "path-length"
 	detailNotYet     = "not-yet-valid"
 	detailMustStaple = "must-staple"
+	detailOldStaple  = "old-staple"
+	detailNewStaple  = "future-staple"
 )
 
 // JudgeChain looks for everything that is wrong with a chain at a moment, each
@@ -394,9 +396,9 @@ func (j *judge) staple(der []byte, path []*x509.Certificate) {
 	case r.Status == ocsp.Revoked:
 		j.add("cert-revoked", 0, "", fmt.Sprintf("its authority revoked it on %s, says the stapled OCSP response", day(r.RevokedAt)))
 	case !r.NextUpdate.IsZero() && j.at.After(r.NextUpdate):
-		j.add("cert-ocsp-staple-problem", 0, "", fmt.Sprintf("the stapled OCSP response expired on %s", day(r.NextUpdate)))
+		j.add("cert-ocsp-staple-problem", 0, detailOldStaple, fmt.Sprintf("the stapled OCSP response expired on %s", day(r.NextUpdate)))
 	case j.at.Before(r.ThisUpdate):
-		j.add("cert-ocsp-staple-problem", 0, "", fmt.Sprintf("the stapled OCSP response becomes valid on %s", day(r.ThisUpdate)))
+		j.add("cert-ocsp-staple-problem", 0, detailNewStaple, fmt.Sprintf("the stapled OCSP response becomes valid on %s", day(r.ThisUpdate)))
 	}
 }
 
@@ -657,7 +659,7 @@ func firefoxCert(c *CertStep) string {
 }
 
 var firefoxCertOrder = []string{
-	"SEC_ERROR_LIBRARY_FAILURE", "SEC_ERROR_BAD_SIGNATURE", "SEC_ERROR_UNTRUSTED_ISSUER",
+	"SEC_ERROR_INVALID_ARGS", "SSL_ERROR_WEAK_SERVER_CERT_KEY", "SEC_ERROR_BAD_SIGNATURE", "SEC_ERROR_UNTRUSTED_ISSUER",
 	"MOZILLA_PKIX_ERROR_SELF_SIGNED_CERT", "SEC_ERROR_UNKNOWN_ISSUER",
 	"SEC_ERROR_CERT_SIGNATURE_ALGORITHM_DISABLED", "SEC_ERROR_UNKNOWN_CRITICAL_EXTENSION",
 	"SEC_ERROR_PATH_LEN_CONSTRAINT_INVALID", "SEC_ERROR_INADEQUATE_KEY_USAGE", "SEC_ERROR_CERT_NOT_IN_NAME_SPACE",
@@ -665,7 +667,7 @@ var firefoxCertOrder = []string{
 	"MOZILLA_PKIX_ERROR_CA_CERT_USED_AS_END_ENTITY", "SEC_ERROR_INADEQUATE_CERT_TYPE",
 	"SEC_ERROR_REVOKED_CERTIFICATE", "SSL_ERROR_BAD_CERT_DOMAIN",
 	"SEC_ERROR_EXPIRED_CERTIFICATE", "MOZILLA_PKIX_ERROR_NOT_YET_VALID_CERTIFICATE",
-	"MOZILLA_PKIX_ERROR_REQUIRED_TLS_FEATURE_MISSING",
+	"SEC_ERROR_OCSP_OLD_RESPONSE", "SEC_ERROR_OCSP_FUTURE_RESPONSE", "MOZILLA_PKIX_ERROR_REQUIRED_TLS_FEATURE_MISSING",
 }
 
 // firefoxCertCode is Firefox's code for one fault, "" where it does not mind
@@ -709,15 +711,22 @@ func firefoxCertCode(f CertFault) string {
 		if f.Detail == detailCritical {
 			return "SEC_ERROR_UNKNOWN_CRITICAL_EXTENSION"
 		}
-		return "SEC_ERROR_LIBRARY_FAILURE"
+		return "SEC_ERROR_INVALID_ARGS"
 	case "cert-key-usage-wrong":
 		if f.Detail == detailCA {
 			return "MOZILLA_PKIX_ERROR_CA_CERT_USED_AS_END_ENTITY"
 		}
 	case "cert-ocsp-staple-problem":
-		if f.Detail == detailMustStaple {
+		switch f.Detail {
+		case detailMustStaple:
 			return "MOZILLA_PKIX_ERROR_REQUIRED_TLS_FEATURE_MISSING"
+		case detailOldStaple:
+			return "SEC_ERROR_OCSP_OLD_RESPONSE"
+		case detailNewStaple:
+			return "SEC_ERROR_OCSP_FUTURE_RESPONSE"
 		}
+	case "cert-unsupported-key":
+		return "SSL_ERROR_WEAK_SERVER_CERT_KEY"
 	}
 	return ""
 }

@@ -43,7 +43,13 @@ const (
 // browser finished and then left unused is a spare connection, not a question.
 func (a *Attempt) Puzzle() Puzzle {
 	t := a.Seen.TLS
-	if a.Open || a.Mode == Plain || t == nil || !a.SpokeTLS() {
+	if a.Mode == Plain || t == nil || !a.SpokeTLS() {
+		return PuzzleNone
+	}
+	if a.Open {
+		if a.unanswered() {
+			return PuzzleHello
+		}
 		return PuzzleNone
 	}
 	switch t.Rejected {
@@ -70,8 +76,11 @@ func (a *Attempt) Puzzle() Puzzle {
 // unanswered: the server, or something on the way, met the client's hello with a
 // reset, a close or silence.
 func (a *Attempt) unanswered() bool {
-	if !a.SpokeTLS() || !a.Seen.TLS.silent() || a.Seen.End == nil {
+	if !a.SpokeTLS() || !a.Seen.TLS.silent() {
 		return false
+	}
+	if a.Seen.End == nil {
+		return a.Open && ms(a.Elapsed)-a.Seen.Hello.Ms >= stallAfter
 	}
 	if a.cut("reset") || a.cut("fin") {
 		return !a.early()
@@ -166,7 +175,7 @@ func clientNoSni(a *Attempt) *Finding {
 
 func clientRejectedCert(a *Attempt) *Finding {
 	t := a.Seen.TLS
-	if t == nil || t.Used {
+	if t == nil || t.Used || httpH2ProtocolError(a) != nil {
 		return nil
 	}
 	certainty := Seen

@@ -213,6 +213,9 @@ type TLSStep struct {
 	// Protocol the server spoke; empty when it said nothing.
 	Protocol string `json:"protocol,omitempty"`
 	First    string `json:"first,omitempty"` // of what was not TLS, escaped
+	// Claimed is the length of the first record, if what was not TLS is read as a
+	// record: the browser that does so complains about it.
+	Claimed int `json:"claimed,omitempty"`
 	// Names of what was chosen; empty when not known.
 	Version string `json:"version,omitempty"`
 	Cipher  string `json:"cipher,omitempty"`

@@ -141,7 +141,7 @@ func httpMalformedResponse(a *Attempt) *Finding {
 	f := &Finding{Why: "the answer is not HTTP as the standard has it: " + e}
 	switch {
 	case strings.Contains(e, "multiple Content-Length"):
-		f.Chromium = "ERR_RESPONSE_HEADERS_MULTIPLE_CONTENT_LENGTH"
+		f.Chromium, f.Firefox = "ERR_RESPONSE_HEADERS_MULTIPLE_CONTENT_LENGTH", "NS_ERROR_CORRUPTED_CONTENT"
 	case a.Port == 80 && (strings.Contains(e, "malformed HTTP response") || strings.Contains(e, "malformed HTTP status")):
 		f.Chromium = none // on port 80 Chromium takes it for HTTP/0.9 and shows it
 	}
@@ -193,7 +193,21 @@ func httpChunkedInvalid(a *Attempt) *Finding {
 		return nil
 	}
 	// Through the proxy the head arrives and the body does not end.
-	return &Finding{Why: e, ChromiumShown: "ERR_INCOMPLETE_CHUNKED_ENCODING"}
+	return &Finding{Why: e, ChromiumShown: "ERR_INCOMPLETE_CHUNKED_ENCODING", FirefoxShown: "NS_ERROR_NET_PARTIAL_TRANSFER"}
+}
+
+// httpH2ProtocolError sees in clear only what TLS 1.2 shows: HTTP/2 agreed upon
+// with a cipher suite that it forbids (RFC 9113 §9.2.2 and appendix A).
+func httpH2ProtocolError(a *Attempt) *Finding {
+	t := a.Seen.TLS
+	if t == nil || t.Answer == nil || t.ALPN != "h2" || t.Answer.Version != tls12 || !t.Complete {
+		return nil
+	}
+	if !strings.Contains(t.Cipher, "_CBC_") && !strings.HasPrefix(t.Cipher, "TLS_RSA_") {
+		return nil
+	}
+	return &Finding{Why: fmt.Sprintf("the server agreed on HTTP/2 with %s, which HTTP/2 forbids", t.Cipher),
+		Chromium: "ERR_HTTP2_INADEQUATE_TRANSPORT_SECURITY", Firefox: "NS_ERROR_NET_INADEQUATE_SECURITY"}
 }
 
 func httpRedirectInvalid(a *Attempt) *Finding {
@@ -428,7 +442,7 @@ var httpFaults = []Fault{
 		NEL:      "http.response.invalid", ProxyStatus: "http_protocol_error", Source: "measured, Chromium",
 	},
 	{
-		ID: "http-h2-protocol-error", Layer: LayerHTTP, Step: StepResponse, Kind: Failure, Blame: BlameServer,
+		ID: "http-h2-protocol-error", match: httpH2ProtocolError, Layer: LayerHTTP, Step: StepResponse, Kind: Failure, Blame: BlameServer,
 		Title:    "The faster version of the web protocol goes wrong with this server.",
 		User:     "Reload; another browser may fall back.",
 		Server:   "Check the proxy's h2 to backend handling and header rules; turn h2 off as a test.",

@@ -38,6 +38,9 @@ func FromWire(f wire.Facts, end *EndStep) (*HelloStep, *TLSStep) {
 	}
 	if f.Server.Bytes > 0 && f.Server.Protocol != "tls" {
 		t.First = Printable(f.Server.First)
+		if b := f.Server.First; len(b) >= 5 {
+			t.Claimed = int(b[3])<<8 | int(b[4])
+		}
 	}
 	if f.Server.Bytes > 0 && f.Client.Bytes > 0 {
 		t.Ms = ms(max(0, f.Server.FirstAt-f.Client.FirstAt))
@@ -235,8 +238,15 @@ func tlsOtherProtocolOnPort(a *Attempt) *Finding {
 	if !a.SpokeTLS() {
 		return nil
 	}
-	return &Finding{Why: fmt.Sprintf("the server answered the TLS hello with %s: %q", protocolName(t.Protocol), t.First)}
+	f := &Finding{Why: fmt.Sprintf("the server answered the TLS hello with %s: %q", protocolName(t.Protocol), t.First)}
+	if t.Claimed > maxCiphertext {
+		f.Firefox = "SSL_ERROR_RX_RECORD_TOO_LONG"
+	}
+	return f
 }
+
+// maxCiphertext is the longest record TLS 1.3 allows (RFC 8446 §5.2).
+const maxCiphertext = 1<<14 + 256
 
 // protocolName is a protocol in words.
 func protocolName(p string) string {
@@ -385,7 +395,8 @@ func tlsAlpnNoOverlap(a *Attempt) *Finding {
 	if t == nil || t.Answer == nil || t.ALPN == "" || h == nil || h.ClientHello == nil || slices.Contains(h.ALPN, t.ALPN) || t.Used {
 		return nil
 	}
-	return &Finding{Why: fmt.Sprintf("the server chose the protocol %q, which the client did not offer", t.ALPN)}
+	return &Finding{Why: fmt.Sprintf("the server chose the protocol %q, which the client did not offer", t.ALPN),
+		Firefox: "SSL_ERROR_NEXT_PROTOCOL_DATA_INVALID"}
 }
 
 func tlsClientCertRequired(a *Attempt) *Finding {
@@ -408,15 +419,25 @@ func tlsClientCertRequired(a *Attempt) *Finding {
 	case al != nil && al.Number == 116:
 	case t.Rejected == RejectSilent:
 		// The browser stopped to ask the person for a certificate.
-		return &Finding{Why: "the server asks for a client certificate, and the client closed the connection to choose one", Certainty: certainty}
+		f := &Finding{Why: "the server asks for a client certificate, and the client closed the connection to choose one", Certainty: certainty, Firefox: "SSL_ERROR_HANDSHAKE_FAILURE_ALERT"}
+		if t.Answer != nil && t.Answer.Version >= tls13 {
+			f.Firefox = "NS_ERROR_ABORT" // measured with 153: a blank page
+		}
+		return f
 	case al != nil && (al.Number == 40 || al.Number == 42 || al.Number == 49):
 	case t.Complete && t.ClientFirst > 0 && e != nil && e.First == "server" && !a.responded():
 	default:
 		return nil
 	}
 	f := &Finding{Why: "the server asks for a client certificate, and ended the connection when it got none", Certainty: certainty}
-	if al != nil {
+	switch {
+	case al != nil:
 		f.Why += fmt.Sprintf(" (alert %d, %s)", al.Number, wire.AlertName(al.Number))
+		if al.Number == 40 {
+			f.Firefox = "SSL_ERROR_HANDSHAKE_FAILURE_ALERT"
+		}
+	case t.Answer != nil && t.Answer.Version >= tls13:
+		f.Firefox = "NS_ERROR_ABORT" // measured with 153: a blank page
 	}
 	return f
 }
@@ -497,7 +518,7 @@ func tlsBadRecord(a *Attempt) *Finding {
 	if al := t.alertFrom(wire.Client); al != nil && !al.Encrypted && (al.Number == 20 || al.Number == 22 || al.Number == 21) && t.Rejected == RejectHandshakeAlert {
 		return &Finding{Why: fmt.Sprintf("the client could not read the server's records and sent alert %d (%s)", al.Number, wire.AlertName(al.Number)), Chromium: "ERR_SSL_PROTOCOL_ERROR"}
 	}
-	if t.Broken != "" && !t.Used {
+	if t.Broken != "" && !t.Used && !strings.Contains(t.Broken, "handshake message") {
 		return &Finding{Why: t.Broken, Chromium: "ERR_SSL_PROTOCOL_ERROR", Firefox: "SSL_ERROR_RX_RECORD_TOO_LONG"}
 	}
 	p := a.probedTLS()
@@ -521,14 +542,34 @@ func tlsProtocolViolation(a *Attempt) *Finding {
 		c.fault("cert-unsupported-key") == nil && c.fault("cert-malformed") == nil {
 		switch al.Number {
 		case 10, 47, 50, 109, 110, 40, 80:
-			return &Finding{Why: fmt.Sprintf("the client found the server's handshake messages wrong and sent alert %d (%s)", al.Number, wire.AlertName(al.Number)), Blame: BlameServer}
+			return &Finding{Why: fmt.Sprintf("the client found the server's handshake messages wrong and sent alert %d (%s)", al.Number, wire.AlertName(al.Number)),
+				Blame: BlameServer, Firefox: t.firefoxViolation(al.Number)}
 		}
+	}
+	if t.Broken != "" && !t.Used {
+		return &Finding{Why: t.Broken, Blame: BlameServer, Firefox: t.firefoxViolation(50)}
 	}
 	p := a.probedTLS()
 	if t.Rejected != "" && t.Rejected != RejectClosed && t.Rejected != RejectSilent && p != nil && p.Error != "" && !p.Complete && a.probedCert().leaf() == nil {
 		return &Finding{Why: "the client broke off the handshake, and so did a connection of our own: " + p.Error, Certainty: Shown, Blame: BlameServer}
 	}
 	return nil
+}
+
+// firefoxViolation is what Firefox calls a mistake in the server's first words,
+// by the alert that it answers with (measured with 153).
+func (t *TLSStep) firefoxViolation(alert uint8) string {
+	switch alert {
+	case 10:
+		return "SSL_ERROR_RX_UNEXPECTED_CLIENT_HELLO"
+	case 47:
+		return "SSL_ERROR_NO_CYPHER_OVERLAP"
+	case 50:
+		return "SSL_ERROR_RX_MALFORMED_SERVER_HELLO"
+	case 110:
+		return "SSL_ERROR_RX_UNEXPECTED_EXTENSION"
+	}
+	return ""
 }
 
 func tlsRenegotiation(a *Attempt) *Finding {
@@ -551,7 +592,7 @@ func tlsOtherAlert(a *Attempt) *Finding {
 	}
 	switch al.Number { // those that have a row of their own
 	case 10, 20, 21, 22, 30, 40, 42, 43, 44, 45, 46, 47, 48, 50, 70, 71, 80, 86, 109, 110, 112, 115, 116, 120, 121:
-		if early || al.Number != 70 && al.Number != 112 {
+		if early || al.Number != 70 && al.Number != 112 && al.Number != 120 {
 			return nil
 		}
 	case 0:
@@ -686,7 +727,7 @@ var firefoxAlerts = map[uint8]string{
 	0: "NS_ERROR_NET_RESET", 10: "SSL_ERROR_HANDSHAKE_UNEXPECTED_ALERT", 20: "SSL_ERROR_BAD_MAC_ALERT",
 	21: "SSL_ERROR_DECRYPTION_FAILED_ALERT", 22: "SSL_ERROR_RECORD_OVERFLOW_ALERT",
 	30: "SSL_ERROR_DECOMPRESSION_FAILURE_ALERT", 40: "SSL_ERROR_NO_CYPHER_OVERLAP",
-	42: "SSL_ERROR_BAD_CERT_ALERT", 43: "SSL_ERROR_UNSUPPORTED_CERT_ALERT", 44: "SSL_ERROR_REVOKED_CERT_ALERT",
+	41: "SSL_ERROR_NO_CERTIFICATE", 42: "SSL_ERROR_BAD_CERT_ALERT", 43: "SSL_ERROR_UNSUPPORTED_CERT_ALERT", 44: "SSL_ERROR_REVOKED_CERT_ALERT",
 	45: "SSL_ERROR_EXPIRED_CERT_ALERT", 46: "SSL_ERROR_CERTIFICATE_UNKNOWN_ALERT", 47: "SSL_ERROR_ILLEGAL_PARAMETER_ALERT",
 	48: "SSL_ERROR_UNKNOWN_CA_ALERT", 49: "SSL_ERROR_ACCESS_DENIED_ALERT", 50: "SSL_ERROR_DECODE_ERROR_ALERT",
 	51: "SSL_ERROR_DECRYPT_ERROR_ALERT", 60: "SSL_ERROR_EXPORT_RESTRICTION_ALERT", 70: "SSL_ERROR_PROTOCOL_VERSION_ALERT",

@@ -100,12 +100,34 @@ func (a *attempt) checkStall() {
 	}
 	a.told = true
 	x := a.a
+	a.server.wg.Add(1) // the attempt is not over, so Shutdown is still waiting for it
+	defer a.server.wg.Done()
 	a.mu.Unlock()
 
 	x.Open = true
 	x.Elapsed = now.Sub(a.start)
 	a.look(&x)
-	a.server.record(&x, inspect.Diagnose(&x))
+	v := inspect.Diagnose(&x)
+	a.provisional(&x, v)
+	if a.server.Probe == nil || x.Puzzle() == inspect.PuzzleNone {
+		return
+	}
+	// Nobody answers: a comparison need not wait until the client gives up, which
+	// may take minutes, and the final verdict can use it.
+	x.Probes = a.server.Probe(a.server.ctx, &x)
+	a.set(func(y *inspect.Attempt) { y.Probes = x.Probes })
+	if w := inspect.Diagnose(&x); w.Fault != v.Fault {
+		a.provisional(&x, w)
+	}
+}
+
+// provisional records a verdict that a final one will replace; never after it.
+func (a *attempt) provisional(x *inspect.Attempt, v inspect.Verdict) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if !a.over {
+		a.server.record(x, v)
+	}
 }
 
 // waiting says whether the person is waiting for something, and since when. An
@@ -168,7 +190,7 @@ func (s *Server) finish(a *attempt) {
 	x := a.close()
 	a.look(x)
 	v := inspect.Diagnose(x)
-	if s.Probe != nil && (x.Puzzle() != inspect.PuzzleNone || s.ProbeAlways && x.SpokeTLS()) && s.ctx.Err() == nil {
+	if s.Probe != nil && x.Probes == nil && (x.Puzzle() != inspect.PuzzleNone || s.ProbeAlways && x.SpokeTLS()) && s.ctx.Err() == nil {
 		x.Probes = s.Probe(s.ctx, x)
 		v = inspect.Diagnose(x)
 	}

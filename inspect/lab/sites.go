@@ -344,7 +344,7 @@ func tlsSites() []Site {
 			serve: https{http1: true, config: suites(tls.TLS_ECDHE_ECDSA_WITH_AES_128_CBC_SHA, tls.TLS_ECDHE_RSA_WITH_AES_128_CBC_SHA), leaf: rsaLeaf}},
 		{Name: "no-pfs", Fault: "tls-no-pfs", Title: "TLS 1.2 with a key exchange that lacks forward secrecy", Works: true,
 			serve: https{http1: true, config: suites(tls.TLS_RSA_WITH_AES_128_GCM_SHA256), leaf: rsaLeaf}},
-		{Name: "no-goodbye", Fault: "tls-missing-close-notify", Title: "The server closes without a close_notify", Works: true, serve: https{after: withoutGoodbye}},
+		{Name: "no-goodbye", Fault: "tls-missing-close-notify", Title: "The server closes without a close_notify", Works: true, serve: https{after: withoutGoodbye, config: upTo(tls.VersionTLS12)}},
 	}
 }
 
