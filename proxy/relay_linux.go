@@ -41,6 +41,7 @@ type splicing struct {
 	tryOut func(fd uintptr) bool // spliceOut
 	pipe   *pipe                 // nil while waiting for the connection
 	inPipe int
+	short  bool // the last splice out of the pipe left something in it
 	spErr  error
 }
 
@@ -109,11 +110,18 @@ func (p *pump) spliceOut(fd uintptr) bool {
 		if err == nil && n == 0 {
 			err = io.ErrUnexpectedEOF // cannot be: the pipe's other end is ours
 		}
+		if err == unix.EPIPE && p.short {
+			// A splice that is stopped by a reset half-way tells what it moved, and
+			// nobody of the reset. Had there been a FIN, its reader would have known
+			// before: a peer with so much unread resets.
+			err = unix.ECONNRESET
+		}
 		if err != nil {
 			p.spErr = err
 			return true
 		}
 		p.inPipe -= n
+		p.short = p.inPipe > 0
 		p.bytes.Add(int64(n))
 	}
 	p.spErr = nil

@@ -758,7 +758,7 @@ func TestRelayBackpressure(t *testing.T) {
 // A half-closed tunnel is given up when nothing passes, and not before.
 func TestRelayIdleLimit(t *testing.T) {
 	forBoth(t, func(t *testing.T, side wire.Side) {
-		const idle = 100 * time.Millisecond
+		const idle = 600 * time.Millisecond
 		r := newRig(t, relayOptions{idle: idle})
 		r.greet()
 		c, other := r.sides(side)
@@ -768,7 +768,7 @@ func TestRelayIdleLimit(t *testing.T) {
 		}
 		tick := time.NewTicker(idle / 4)
 		defer tick.Stop()
-		for range 12 {
+		for range 6 {
 			<-tick.C
 			tell(t, other, "x")
 			hear(t, c, "x")
