@@ -178,7 +178,18 @@ func TestAgreement(t *testing.T) {
 		t.Run(string(kind), func(t *testing.T) {
 			browser.Need(t, kind)
 			f := start(t, "--roots", roots, "--quiet")
-			cases := visitAll(t, kind, l, f)
+			cases := visitAll(t, kind, l, f, lab.Sites())
+			// A difference may be a busy machine's: it is looked at once more.
+			var again []lab.Site
+			for _, c := range cases {
+				if l, d, s, _ := c.compare(kind); l != nil || d != nil || s != nil {
+					again = append(again, c.site)
+				}
+			}
+			for _, c := range visitAll(t, kind, l, f, again) {
+				i := slices.IndexFunc(cases, func(old *agreement) bool { return old.site.Name == c.site.Name })
+				cases[i] = c
+			}
 			judgeAgreement(t, kind, cases)
 		})
 	}
@@ -187,18 +198,13 @@ func TestAgreement(t *testing.T) {
 // visitAll visits each site directly and through the proxy. Two browsers of
 // each sort share the work, because some sites are silent until a browser's
 // patience of 30 s ends.
-func visitAll(t *testing.T, kind browser.Kind, l *lab.Lab, f *faultline) []*agreement {
+func visitAll(t *testing.T, kind browser.Kind, l *lab.Lab, f *faultline, sites []lab.Site) []*agreement {
 	var cases []*agreement
 	begun := time.Now()
 	defer func() {
-		for _, c := range cases {
-			if took := max(c.direct.Took, c.proxied.Took); took > 5*time.Second {
-				t.Logf("%s took %s directly, %s through the proxy", c.site.Name, c.direct.Took.Round(time.Second), c.proxied.Took.Round(time.Second))
-			}
-		}
 		t.Logf("%d sites in %s", len(cases), time.Since(begun).Round(time.Second))
 	}()
-	for _, s := range lab.Sites() {
+	for _, s := range sites {
 		if only := os.Getenv("FAULTLINE_SITES"); only != "" && !slices.Contains(strings.Split(only, ","), s.Name) {
 			continue
 		}
@@ -232,9 +238,10 @@ func visitAll(t *testing.T, kind browser.Kind, l *lab.Lab, f *faultline) []*agre
 }
 
 // patience is how long a browser may take over a site that never answers.
-const patience = 45 * time.Second
+const patience = 36 * time.Second
 
 func visitBoth(t *testing.T, c *agreement, pair [2]*browser.Browser, f *faultline) {
+	begun := time.Now()
 	var wg sync.WaitGroup
 	wg.Go(func() {
 		ctx, cancel := context.WithTimeout(t.Context(), patience)
@@ -248,7 +255,7 @@ func visitBoth(t *testing.T, c *agreement, pair [2]*browser.Browser, f *faultlin
 	})
 	wg.Wait()
 	mine := func(r inspect.Record) bool {
-		return strings.EqualFold(r.Host, c.site.Host()) && r.Port == c.site.Port
+		return !r.TS.Before(begun) && strings.EqualFold(r.Host, c.site.Host()) && r.Port == c.site.Port
 	}
 	// A visit that loads keeps its connection; one that failed ended it.
 	wait := 6 * time.Second
@@ -263,72 +270,104 @@ func visitBoth(t *testing.T, c *agreement, pair [2]*browser.Browser, f *faultlin
 	}
 }
 
+// A miss is a point on which browser and faultline differ.
+type miss struct{ what, want, got string }
+
+// compare holds one case's verdict against what the browser said. A browser
+// that had said nothing when our patience ended cannot be compared.
+func (c *agreement) compare(kind browser.Kind) (layer, direct, shown *miss, compared bool) {
+	s, v := c.site, c.verdict()
+	c.direct.Code, c.proxied.Code = loaded(c.direct.Code), loaded(c.proxied.Code)
+	if v == nil {
+		if c.proxied.Code == "" && c.proxiedErr == nil && c.direct.Code == "" {
+			return nil, nil, nil, false // a healthy tunnel that is still open
+		}
+		v = &inspect.Record{}
+	}
+	want := s.Layer()
+	broken := c.direct.Code != "" || c.direct.Status >= 400 || c.directErr != nil // this browser minds
+	if !visibleInTunnel(s) || !broken && !s.Works {
+		want = "none"
+	}
+	if want != "none" && slices.ContainsFunc(v.Also, func(also inspect.Also) bool { return also.Fault == s.Fault }) && v.Outcome == inspect.OK {
+		want = "none" // advice stands beside an attempt that works
+	}
+	if want == "none" && v.Fault == s.Fault {
+		want = s.Layer() // rightly named, though this browser shrugs or the tunnel hides it
+	}
+	if got := string(v.Layer); got != want && !(got == "" && want == "none") {
+		layer = &miss{"layer", want, got}
+	}
+	if !visibleInTunnel(s) {
+		return layer, nil, nil, false
+	}
+	predicted, predictedShown := v.Codes.Chromium, v.Codes.ChromiumShown
+	if kind == browser.Firefox {
+		predicted, predictedShown = v.Codes.Firefox, v.Codes.FirefoxShown
+	}
+	if c.directErr == nil && predicted != c.direct.Code {
+		direct = &miss{"direct", c.direct.Code, predicted}
+	}
+	if c.proxiedErr == nil && predictedShown != c.proxied.Code {
+		shown = &miss{"shown", c.proxied.Code, predictedShown}
+	}
+	return layer, direct, shown, true
+}
+
+// reasons are why faultline and a browser differ where it is known; the rest is
+// to be looked into.
+var reasons = map[browser.Kind]map[string]string{
+	browser.Chromium: {
+		"client-cert":       "headless Chromium has no window to ask for a certificate: ERR_SOCKET_NOT_CONNECTED instead",
+		"client-cert-tls12": "headless Chromium has no window to ask for a certificate: ERR_SOCKET_NOT_CONNECTED instead",
+		"401":               "headless Chromium has no window to ask for a password: ERR_INVALID_AUTH_CREDENTIALS instead of the page",
+		"every-other":       "it fails every other time only",
+		"not-http":          "on port 80 browsers take anything for HTTP/0.9; what our library says of it does not tell how it began",
+		"closed-on-accept":  "whether the close or the reset that follows is seen first is a race",
+		"reset-on-accept":   "whether the reset comes before or after the hello is a race",
+	},
+	browser.Firefox: {
+		"every-other":      "it fails every other time only",
+		"not-http":         "on port 80 browsers take anything for HTTP/0.9; what our library says of it does not tell how it began",
+		"closed-on-accept": "whether the close or the reset that follows is seen first is a race",
+		"reset-on-accept":  "whether the reset comes before or after the hello is a race",
+	},
+}
+
 func judgeAgreement(t *testing.T, kind browser.Kind, cases []*agreement) {
 	var layers, direct, shown score
 	var table strings.Builder
 	for _, c := range cases {
-		s := c.site
-		c.direct.Code, c.proxied.Code = loaded(c.direct.Code), loaded(c.proxied.Code)
-		v := c.verdict()
-		if v == nil {
-			if c.proxied.Code == "" && c.proxiedErr == nil && c.direct.Code == "" {
-				continue // a healthy tunnel that is still open
+		l, d, s, compared := c.compare(kind)
+		layers.add(l == nil)
+		if compared {
+			if c.directErr == nil {
+				direct.add(d == nil)
 			}
-			v = &inspect.Record{}
-		}
-		predicted, predictedShown := v.Codes.Chromium, v.Codes.ChromiumShown
-		if kind == browser.Firefox {
-			predicted, predictedShown = v.Codes.Firefox, v.Codes.FirefoxShown
-		}
-		line := func(what, want, got string) {
-			fmt.Fprintf(&table, "%-6s %-28s %-28s want %-36s got %-36s (%s %s: %s)\n", what, s.Name, s.Fault, want, got, v.Outcome, v.Fault, v.Why)
-		}
-		layer := s.Layer()
-		broken := c.direct.Code != "" || c.direct.Status >= 400 || c.directErr != nil // this browser minds
-		if !visibleInTunnel(s) || !broken && !s.Works {
-			layer = "none"
-		}
-		if layer != "none" && v.Outcome != inspect.Failed && v.Outcome != inspect.Degraded {
-			for _, also := range v.Also {
-				if also.Fault == s.Fault {
-					layer = "none" // advice stands beside an attempt that works
-				}
+			if c.proxiedErr == nil {
+				shown.add(s == nil)
 			}
 		}
-		if layer == "none" && v.Fault == s.Fault {
-			layer = s.Layer() // rightly named, though this browser shrugs or the tunnel hides it
-		}
-		if !layers.add(string(v.Layer) == layer || layer == "none" && s.Scheme == "https" && v.Outcome == inspect.Abandoned) {
-			line("layer", layer, string(v.Layer))
-		}
-		if !visibleInTunnel(s) {
-			continue
-		}
-		if !direct.add(predicted == c.direct.Code) {
-			line("direct", c.direct.Code, predicted)
-		}
-		if !shown.add(predictedShown == c.proxied.Code) {
-			line("shown", c.proxied.Code, predictedShown)
-		}
-	}
-	if f := os.Getenv("FAULTLINE_KEEP"); f != "" {
-		for _, c := range cases {
-			for _, r := range c.records {
-				b, _ := json.Marshal(r)
-				t.Logf("%s", b)
+		for _, m := range []*miss{l, d, s} {
+			if m == nil {
+				continue
 			}
+			v := c.verdict()
+			if v == nil {
+				v = &inspect.Record{}
+			}
+			fmt.Fprintf(&table, "%-6s %-24s %-26s want %-36s got %-36s %s\n\t(%s %s: %s)\n", m.what, c.site.Name, c.site.Fault, m.want, m.got,
+				reasons[kind][c.site.Name], v.Outcome, v.Fault, v.Why)
+		}
+		if c.directErr != nil || c.proxiedErr != nil {
+			t.Logf("%s: the browser had not decided: %v; %v", c.site.Name, c.directErr, c.proxiedErr)
 		}
 	}
 	t.Logf("%s: layer %v, direct code %v, code through the proxy %v\n%s", kind, &layers, &direct, &shown, table.String())
-	for _, c := range cases {
-		if c.directErr != nil || c.proxiedErr != nil {
-			t.Logf("%s: %v; %v", c.site.Name, c.directErr, c.proxiedErr)
-		}
-	}
 	if layers.right < layers.all {
 		t.Errorf("layer right for %v of the lab, want all", &layers)
 	}
-	want := 0.95
+	const want = 0.95
 	if direct.share() < want {
 		t.Errorf("direct code right for %v, want %.0f %%", &direct, want*100)
 	}
@@ -351,6 +390,9 @@ func visibleInTunnel(s lab.Site) bool {
 	switch s.Fault {
 	case "http-content-decoding", "http-redirect-loop", "http-redirect-scheme-loop":
 		return false // what is in a body, and how requests hang together, is not looked at
+	}
+	if s.Name == "revoked-ocsp" {
+		return false // its issuer would have to be asked, which is not done unasked
 	}
 	l := s.Layer()
 	return s.Scheme == "http" || l != "http" && l != "content"
