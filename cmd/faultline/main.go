@@ -1,5 +1,3 @@
-// Faultline is a local forward proxy that says, for every browsing attempt that
-// comes through it, which layer failed, who can mend it and what to do next.
 package main
 
 import (
@@ -15,6 +13,8 @@ import (
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+
+	"faultline/inspect"
 )
 
 func main() {
@@ -57,6 +57,10 @@ func (e usageError) Unwrap() error { return e.error }
 
 func command(stdout, stderr io.Writer, env func(string) (string, bool)) *cobra.Command {
 	o := &options{stdout: stdout, stderr: stderr}
+	serving := func(c *cobra.Command, _ []string) error {
+		o.moveOn = !c.Flags().Changed("listen")
+		return serve(c.Context(), o)
+	}
 	root := &cobra.Command{
 		Use:   "faultline",
 		Short: "Says which layer of a failed browsing attempt failed, whose fault it is, and what to do",
@@ -66,47 +70,58 @@ attempt it prints one line: which layer failed (DNS, TCP, TLS, certificate,
 HTTP …), who can mend it, what the browser calls it, and what to do next.
 
 There is no HTTP status 443: 443 is the port of HTTPS, and what fails there fails
-before HTTP exists. faultline says what it was.`,
+before HTTP exists. faultline says what it was.
+
+Every flag can be set by a variable too: FAULTLINE_LISTEN for --listen,
+FAULTLINE_STATE_DIR for --state-dir, and so on; a flag wins over its variable.
+NO_COLOR=1 prints without colours.
+
+It ends with status 0 when all went well, also after Ctrl-C; 1 when it failed; 2
+when the command line made no sense.`,
 		Example: `  faultline                        # proxy on 127.0.0.1:8080
   faultline --listen 127.0.0.1:3128 --log -
   faultline lab                    # the same, with broken servers to try it on
   faultline explain ERR_SSL_PROTOCOL_ERROR`,
-		Args: func(c *cobra.Command, args []string) error {
-			if len(args) > 0 {
-				return fmt.Errorf("there is no command %q", args[0])
-			}
-			return nil
-		},
-		RunE:              func(c *cobra.Command, _ []string) error { return serve(c.Context(), o) },
+		Args:              noCommand,
+		RunE:              serving,
 		SilenceErrors:     true,
 		SilenceUsage:      true,
 		Version:           version(),
 		CompletionOptions: cobra.CompletionOptions{HiddenDefaultCmd: false},
+
+		SuggestionsMinimumDistance: 2,
 	}
 	runCmd := &cobra.Command{
 		Use: "run", Short: "Run the proxy (what faultline does without a command)", Args: cobra.NoArgs,
-		RunE: func(c *cobra.Command, _ []string) error { return serve(c.Context(), o) },
+		RunE: serving,
 	}
-	labCmd := &cobra.Command{
-		Use: "lab", Short: "Run the proxy with broken servers behind it, to see what each fault looks like",
-		Long: `lab starts servers with one fault each on this machine, and the proxy in front of
-them. They are reached through the proxy only, as https://expired.lab.faultline.internal/
-and so on; neither DNS nor hosts files are touched. http://lab.faultline.internal/
-lists them all.`,
-		Args: cobra.NoArgs,
-		RunE: func(c *cobra.Command, _ []string) error {
-			o.lab, o.guide = true, true
-			return serve(c.Context(), o)
-		},
+	for _, c := range []*cobra.Command{root, runCmd} {
+		o.flags(c)
+		o.labFlag(c)
 	}
-	for _, c := range []*cobra.Command{root, runCmd, labCmd} {
-		o.flags(c.Flags())
-	}
-	root.AddCommand(runCmd, labCmd, explainCommand(), replayCommand())
+	root.AddCommand(runCmd, labCommand(o, serving), explainCommand(), replayCommand())
 	for _, c := range append(root.Commands(), root) {
 		prepare(c, env)
 	}
 	return root
+}
+
+// noCommand refuses what is no command, and says what may have been meant.
+func noCommand(c *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	word := args[0]
+	err := fmt.Errorf("there is no command %q", word)
+	switch near := c.SuggestionsFor(word); {
+	case len(near) > 0:
+		return fmt.Errorf("%w; did you mean: faultline %s", err, strings.Join(near, ", faultline "))
+	case strings.Contains(word, "://") || strings.Contains(word, "."):
+		return fmt.Errorf("%w; start faultline without it, and open the site in a browser that is set to the proxy", err)
+	case len(inspect.Explain(word)) > 0:
+		return fmt.Errorf("%w; did you mean: faultline explain %s", err, strings.Join(args, " "))
+	}
+	return err
 }
 
 // prepare gives a command what all have: every flag can be set by a variable

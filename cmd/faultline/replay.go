@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -23,13 +24,19 @@ func replayCommand() *cobra.Command {
 evidence in its line. The same record gives the same verdict on any machine, any
 day; a difference means that faultline's rules have changed since. It exits with
 status 1 when there is one.`,
-		Args: cobra.ExactArgs(1),
+		Example: `  faultline replay ~/.local/state/faultline/attempts.jsonl`,
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) != 1 {
+				return errors.New("give one log, or - for standard input")
+			}
+			return nil
+		},
 		RunE: func(c *cobra.Command, args []string) error {
 			in := c.InOrStdin()
 			if args[0] != "-" {
 				f, err := os.Open(args[0])
 				if err != nil {
-					return err
+					return fmt.Errorf("%w; give the log that faultline names when it starts", err)
 				}
 				defer f.Close()
 				in = f

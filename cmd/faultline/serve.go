@@ -13,12 +13,13 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
 	"time"
 
-	"github.com/spf13/pflag"
+	"github.com/spf13/cobra"
 
 	"faultline/inspect"
 	"faultline/inspect/lab"
@@ -42,39 +43,48 @@ type options struct {
 	upstream string
 	lab      bool
 	guide    bool // say how to try the lab
-
-	set *pflag.FlagSet // to tell a default from a wish
+	moveOn   bool // to the next free port: listen is a default, not a wish
 }
 
 const defaultListen = "127.0.0.1:8080"
 
-func (o *options) flags(f *pflag.FlagSet) {
+// flags gives a command the flags of the proxy.
+func (o *options) flags(c *cobra.Command) {
+	f := c.Flags()
 	f.StringVar(&o.listen, "listen", defaultListen, "listen on this loopback `ADDR:PORT`; when not given and taken, on the next free port")
 	f.StringVar(&o.log, "log", "", "write one JSON line for each attempt to this `FILE`, or to standard output (-); default attempts.jsonl in the state directory")
 	f.StringVar(&o.stateDir, "state-dir", defaultStateDir(), "the `DIR` for everything that is written")
 	f.BoolVarP(&o.quiet, "quiet", "q", false, "print failures only")
 	f.BoolVarP(&o.verbose, "verbose", "v", false, "print the evidence too")
-	f.StringVar(&o.probe, "probe", "failures", "compare with a connection of our own, to the same host only: `WHEN` is failures, always or off")
+	f.StringVar(&o.probe, "probe", probes[0], "compare with a connection of our own, to the same host only: `WHEN` is "+list(probes))
 	f.StringVar(&o.roots, "roots", "", "trust the certificates in this PEM `FILE` besides the system's, for judging")
 	f.StringVar(&o.resolver, "resolver", "", "ask the name server at `ADDR[:PORT]` instead of the system's")
 	f.StringVar(&o.upstream, "upstream-proxy", "", "go through the HTTP proxy at this `URL`, http://[USER:PASSWORD@]HOST:PORT")
-	f.BoolVar(&o.lab, "lab", false, "serve the names under "+lab.Domain+" from this machine, each with one fault")
-	o.set = f
+	// These fail only for a flag that does not exist.
+	_ = c.RegisterFlagCompletionFunc("probe", cobra.FixedCompletions(probes, cobra.ShellCompDirectiveNoFileComp))
+	for _, name := range []string{"listen", "resolver", "upstream-proxy"} {
+		_ = c.RegisterFlagCompletionFunc(name, cobra.NoFileCompletions)
+	}
+	_ = c.MarkFlagDirname("state-dir")
+}
+
+// labFlag gives a command the choice of the lab.
+func (o *options) labFlag(c *cobra.Command) {
+	c.Flags().BoolVar(&o.lab, "lab", false, "serve the names under "+lab.Domain+" from this machine, each with one fault")
+}
+
+// probes are the times for comparisons.
+var probes = []string{"failures", "always", "off"}
+
+// list writes choices: "a, b or c".
+func list(s []string) string {
+	last := len(s) - 1
+	return strings.Join(s[:last], ", ") + " or " + s[last]
 }
 
 // serve runs the proxy until ctx is done.
 func serve(ctx context.Context, o *options) (err error) {
 	if err := o.check(); err != nil {
-		return err
-	}
-	l, moved, err := listen(o.listen, o.listen == defaultListen)
-	if err != nil {
-		return err
-	}
-	defer l.Close()
-
-	roots, err := loadRoots(o.roots)
-	if err != nil {
 		return err
 	}
 	server := &proxy.Server{}
@@ -85,6 +95,15 @@ func serve(ctx context.Context, o *options) (err error) {
 	if err != nil {
 		return err
 	}
+	roots, err := loadRoots(o.roots)
+	if err != nil {
+		return err
+	}
+	l, moved, err := listen(o.listen, o.moveOn)
+	if err != nil {
+		return err
+	}
+	defer l.Close()
 	server.Dial.Resolver = &proxy.Resolver{Server: func(string) string { return resolver }}
 
 	var tests *lab.Lab
@@ -137,10 +156,8 @@ func serve(ctx context.Context, o *options) (err error) {
 // check finds flags that make no sense, before anything is started.
 func (o *options) check() error {
 	usage := func(format string, args ...any) error { return usageError{fmt.Errorf(format, args...), "faultline"} }
-	switch o.probe {
-	case "failures", "always", "off":
-	default:
-		return usage("--probe %q: say failures, always or off", o.probe)
+	if !slices.Contains(probes, o.probe) {
+		return usage("--probe %q: say %s", o.probe, list(probes))
 	}
 	if o.quiet && o.verbose {
 		return usage("--quiet and --verbose contradict each other")
@@ -150,7 +167,7 @@ func (o *options) check() error {
 		return usage("--listen %q: give an address and a port, such as %s", o.listen, defaultListen)
 	}
 	if n, err := strconv.ParseUint(port, 10, 16); err != nil || n > 65535 {
-		return usage("--listen %q: %q is no port", o.listen, port)
+		return usage("--listen %q: %q is no port; give a number up to 65535, 0 for any that is free", o.listen, port)
 	}
 	if ip := net.ParseIP(host); host != "localhost" && (ip == nil || !ip.IsLoopback()) {
 		return usage("--listen %q: faultline listens on this machine only (127.0.0.1 or ::1), because whoever reaches it can browse through it", o.listen)
@@ -166,7 +183,14 @@ func listen(addr string, mayMove bool) (l net.Listener, moved bool, err error) {
 		return l, false, nil
 	}
 	if !mayMove || !errors.Is(err, syscall.EADDRINUSE) {
-		return nil, false, fmt.Errorf("listen on %s: %w; choose another with --listen", addr, err)
+		next := "choose another address with --listen"
+		if errors.Is(err, syscall.EADDRINUSE) {
+			next = "end the program that has it, or " + next
+		}
+		if op := new(net.OpError); errors.As(err, &op) {
+			err = op.Err // the rest repeats the address
+		}
+		return nil, false, fmt.Errorf("listen on %s: %w; %s", addr, err, next)
 	}
 	host, port, _ := net.SplitHostPort(addr)
 	first, _ := strconv.Atoi(port)
@@ -187,9 +211,11 @@ func (o *options) announce(addr string, moved bool, log string) {
 		fmt.Fprintf(o.stderr, "faultline: every attempt is written to %s\n", log)
 	}
 	if o.guide {
-		fmt.Fprintf(o.stderr, `faultline: the lab is open. Through the proxy, open http://%s/ or try:
-    curl -x http://%s https://expired.%s/
-`, lab.Domain, addr, lab.Domain)
+		fmt.Fprintf(o.stderr, `faultline: the lab is open. Through the proxy, open http://%[2]s/ or try:
+    curl -x http://%[1]s https://refused.%[2]s/
+    curl -x http://%[1]s -o lab.pem http://%[2]s/root.pem
+    curl -x http://%[1]s --cacert lab.pem https://expired.%[2]s/
+`, addr, lab.Domain)
 	}
 }
 
@@ -252,7 +278,7 @@ func loadRoots(file string) (*judges, error) {
 	}
 	b, err := os.ReadFile(file)
 	if err != nil {
-		return nil, fmt.Errorf("--roots: %w", err)
+		return nil, fmt.Errorf("--roots: %w; give a file of certificates in PEM", err)
 	}
 	for rest := b; ; {
 		var block *pem.Block
