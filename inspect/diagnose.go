@@ -167,7 +167,7 @@ func (a *Attempt) rawWords() string {
 		add(s.HTTP.BodyError)
 	}
 	if e := s.End; e != nil && e.First != "" {
-		add(fmt.Sprintf("the %s ended it (%s) after %s, %d bytes up, %d down", e.First, orElse(e.Server+e.Client, "unknown"), seconds(e.Ms), e.Up, e.Down))
+		add(fmt.Sprintf("the %s ended it (%s) after %s, %d bytes up, %d down", e.First, orElse(map[string]string{"client": e.Client, "server": e.Server}[e.First], "unknown"), seconds(e.Ms), e.Up, e.Down))
 		add(e.Error)
 	}
 	return list(words, 6)

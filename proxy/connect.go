@@ -91,6 +91,10 @@ func (s *Server) tunnel(a *attempt, client, server *net.TCPConn, early []byte) {
 		early:   early,
 		tap:     func(side wire.Side, b []byte) { a.wire.Feed(side, b, time.Since(began)) },
 		settled: a.wire.Settled,
+		handshaking: func() bool {
+			spoke := a.wire.Facts().Client.Protocol
+			return !a.wire.Settled() && (spoke == "tls" || spoke == "")
+		},
 		skipped: func(side wire.Side, n int64) { a.wire.Skip(side, n, time.Since(began)) },
 	})
 	a.set(func(x *inspect.Attempt) {

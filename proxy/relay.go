@@ -68,6 +68,9 @@ type relayOptions struct {
 	tap func(side wire.Side, b []byte)
 	// settled says that tap may miss bytes from now on. nil: it may not.
 	settled func() bool
+	// handshaking says that the client is in a handshake or has said nothing, so
+	// that it is gone for good when it says goodbye. nil: it may be waiting.
+	handshaking func() bool
 	// skipped is told how many bytes passed without being seen, before they are
 	// written on. nil: nobody counts.
 	skipped func(side wire.Side, n int64)
@@ -370,7 +373,7 @@ func (p *pump) watch() {
 	r := p.r
 	for {
 		limit := r.opts.idle
-		if settled := r.opts.settled; p.side == wire.Client && settled != nil && !settled() {
+		if shaking := r.opts.handshaking; p.side == wire.Client && shaking != nil && shaking() {
 			limit = min(limit, goneAfter)
 		}
 		before := p.back.bytes.Load()

@@ -784,7 +784,9 @@ func TestRelayIdleLimit(t *testing.T) {
 // A client that leaves in the middle of a handshake is not waited for so long.
 func TestRelayGone(t *testing.T) {
 	var n counter
-	r := newRig(t, n.options(false))
+	o := n.options(false)
+	o.handshaking = func() bool { return true }
+	r := newRig(t, o)
 	r.greet()
 	must(t, r.browser.CloseWrite())
 	if _, end := hearEnd(t, r.site); end != "reset" && end != "fin" {

@@ -292,7 +292,7 @@ func (c *agreement) compare(kind browser.Kind) (layer, direct, shown *miss, comp
 	if want != "none" && slices.ContainsFunc(v.Also, func(also inspect.Also) bool { return also.Fault == s.Fault }) && v.Outcome == inspect.OK {
 		want = "none" // advice stands beside an attempt that works
 	}
-	if want == "none" && v.Fault == s.Fault {
+	if want == "none" && string(v.Layer) == s.Layer() {
 		want = s.Layer() // rightly named, though this browser shrugs or the tunnel hides it
 	}
 	if got := string(v.Layer); got != want && !(got == "" && want == "none") {

@@ -175,10 +175,13 @@ func (o *options) check() error {
 	return nil
 }
 
+// listener leaves keep-alive to the relay, which sets it for tunnels that live.
+var listener = net.ListenConfig{KeepAlive: -1}
+
 // listen takes the address, or, when it is only the default and taken, the next
 // free port.
 func listen(addr string, mayMove bool) (l net.Listener, moved bool, err error) {
-	l, err = net.Listen("tcp", addr)
+	l, err = listener.Listen(context.Background(), "tcp", addr)
 	if err == nil {
 		return l, false, nil
 	}
@@ -195,7 +198,7 @@ func listen(addr string, mayMove bool) (l net.Listener, moved bool, err error) {
 	host, port, _ := net.SplitHostPort(addr)
 	first, _ := strconv.Atoi(port)
 	for p := first + 1; p <= first+100; p++ {
-		if l, err := net.Listen("tcp", net.JoinHostPort(host, strconv.Itoa(p))); err == nil {
+		if l, err := listener.Listen(context.Background(), "tcp", net.JoinHostPort(host, strconv.Itoa(p))); err == nil {
 			return l, true, nil
 		}
 	}
