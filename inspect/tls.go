@@ -574,14 +574,16 @@ func (t *TLSStep) firefoxViolation(alert uint8) string {
 
 func tlsRenegotiation(a *Attempt) *Finding {
 	t := a.Seen.TLS
-	if t == nil || !t.Renegotiate || !t.Used {
-		return nil
+	if t == nil || !t.Renegotiate || !t.Used || t.ServerData > 0 || a.Seen.End == nil {
+		return nil // what was answered all the same is no fault
 	}
-	al, _ := t.serverAlert()
-	if a.Seen.End == nil || a.Seen.End.First != "client" && al == nil {
-		return nil
+	f := &Finding{Why: "the server answered the request by asking for a second handshake, and the connection ended without an answer", Certainty: Inferred}
+	if al := t.alertFrom(wire.Server); al != nil && al.Encrypted {
+		// Browsers go along with it and fail on the server's refusal (measured).
+		f.Why += ", after an alert from the server"
+		f.Chromium, f.Firefox = chromiumAlert(40), firefoxAlert(40)
 	}
-	return &Finding{Why: "after application data the server began a second handshake, and the connection ended", Certainty: Inferred}
+	return f
 }
 
 func tlsOtherAlert(a *Attempt) *Finding {

@@ -356,6 +356,10 @@ func judgeAgreement(t *testing.T, kind browser.Kind, cases []*agreement) {
 			if v == nil {
 				v = &inspect.Record{}
 			}
+			if os.Getenv("FAULTLINE_KEEP") != "" {
+				b, _ := json.Marshal(v)
+				t.Logf("%s", b)
+			}
 			fmt.Fprintf(&table, "%-6s %-24s %-26s want %-36s got %-36s %s\n\t(%s %s: %s)\n", m.what, c.site.Name, c.site.Fault, m.want, m.got,
 				reasons[kind][c.site.Name], v.Outcome, v.Fault, v.Why)
 		}

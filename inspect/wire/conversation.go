@@ -530,4 +530,4 @@ func (c *Conversation) serverMessage(typ uint8, body []byte) (err error) {
 	return err
 }
 
-func ms(at time.Duration) float64 { return float64(at) / float64(time.Millisecond) }
+func ms(at time.Duration) float64 { return float64(at.Microseconds()) / 1000 }
