@@ -582,6 +582,9 @@ func certKeyMismatch(a *Attempt) *Finding {
 
 // minds: the client, as far as it is known, refuses certificates for this fault.
 func (a *Attempt) minds(f CertFault) bool {
+	if f.Fault == "cert-expires-soon" || f.Fault == "cert-chain-disorder" {
+		return false // advice; nobody refuses for it
+	}
 	switch a.Client.Family() {
 	case "chromium":
 		return chromiumCertCode(f) != ""

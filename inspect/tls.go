@@ -416,6 +416,8 @@ func tlsClientCertRequired(a *Attempt) *Finding {
 	al, _ := t.serverAlert()
 	e := a.Seen.End
 	switch {
+	case al != nil && (al.Number >= 43 && al.Number <= 46 || al.Number == 48):
+		return nil // it looked at one: tls-client-cert-rejected
 	case al != nil && al.Number == 116:
 	case t.Rejected == RejectSilent:
 		// The browser stopped to ask the person for a certificate.
