@@ -11,7 +11,7 @@ func TestGlossaryParses(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got, want := len(terms), 672; got != want {
+	if got, want := len(terms), 686; got != want {
 		t.Errorf("the glossary has %d rows, want %d", got, want)
 	}
 	families := map[string]int{}
