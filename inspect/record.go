@@ -52,6 +52,7 @@ func (a *Attempt) Record(v Verdict) *Record {
 		Client: a.Client, RetryOf: a.RetryOf, Chain: a.Chain,
 		Verdict: v, Timing: a.timing(), Evidence: a.Seen, Probes: a.Probes,
 		Internal: a.Internal, Refused: a.Refused,
+		Background: IsBackground(a.Host),
 	}
 	if v.Outcome == Failed {
 		r.Level = "warn"

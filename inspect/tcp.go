@@ -7,9 +7,10 @@ import (
 	"strings"
 )
 
-// failed: addresses were tried, and none answered.
+// failed: addresses were tried, and none answered or still may.
 func (t *TCPStep) failed() bool {
-	return t != nil && t.Addr == "" && !t.Reused && len(t.Tries) > 0
+	return t != nil && t.Addr == "" && !t.Reused && len(t.Tries) > 0 &&
+		!slices.ContainsFunc(t.Tries, func(y Try) bool { return y.Pending })
 }
 
 // all: the connection failed, and every try that was decided failed in a way
@@ -172,7 +173,11 @@ func tcpRefused(a *Attempt) *Finding {
 	}
 	// A firewall's reset looks the same as a closed port, so this is not proof
 	// against the server: nothing but its address was heard.
-	return &Finding{Why: t.said()}
+	f := &Finding{Why: t.said()}
+	if a.Port != 443 {
+		f.Title = fmt.Sprintf("The machine answered, but nothing is listening on port %d.", a.Port)
+	}
+	return f
 }
 
 func tcpTimeout(a *Attempt) *Finding {

@@ -7,7 +7,6 @@ import (
 	"net"
 	"net/netip"
 	"net/url"
-	"slices"
 	"syscall"
 	"time"
 
@@ -104,9 +103,6 @@ func (d *Dialer) connect(ctx context.Context, host string, port uint16, lim limi
 	cancel()
 	r.settle()
 	dns, tcp := r.facts()
-	if tcp != nil && slices.ContainsFunc(tcp.Tries, func(y inspect.Try) bool { return y.Routed != "" }) {
-		dns.From = "lab"
-	}
 	return conn, dns, tcp, err
 }
 
@@ -388,6 +384,9 @@ func (r *race) facts() (*inspect.DNSStep, *inspect.TCPStep) {
 	tcp := &inspect.TCPStep{Source: inspect.SourceSeen, Addr: r.addr, Untried: r.untried, Ms: ms(now.Sub(r.first))}
 	for _, t := range r.tries {
 		fact := t.fact
+		if fact.Routed != "" {
+			dns.From = "lab"
+		}
 		if fact.Pending {
 			fact.Ms = ms(now.Sub(t.begin))
 		}

@@ -262,6 +262,9 @@ func (c *Console) write(r *inspect.Record) {
 	c.last = first(r)
 	var b strings.Builder
 	c.head(&b, r)
+	if r.Why != "" && (r.Outcome == inspect.Failed || r.Outcome == inspect.Degraded || c.Verbose) {
+		c.detail(&b, r.Why)
+	}
 	if r.Fix.User != "" && r.Final && (r.Outcome == inspect.Failed || c.Verbose) {
 		c.detail(&b, "→ "+r.Fix.User)
 	}
@@ -320,7 +323,6 @@ func (c *Console) evidence(b *strings.Builder, r *inspect.Record) {
 			c.detail(b, what+": "+s)
 		}
 	}
-	say("why", r.Why)
 	say("sure", string(r.Certainty))
 	say("server", r.Fix.Server)
 	if r.HTTPReached != nil && !*r.HTTPReached && r.Outcome == inspect.Failed {
