@@ -204,9 +204,17 @@ func clientRejectedCert(a *Attempt) *Finding {
 		f.User = "If you know the authority, add it to the program's list; if not, do not go on."
 		return f
 	}
-	if a.probedTLS() != nil && a.probedTLS().Complete {
+	// In TLS 1.2 the chain passed in clear, and there is nothing to compare.
+	fine := ""
+	switch c, probed := a.cert(); {
+	case !probed && c.Anchor != "":
+		fine = "; the certificate, which passed in clear, leads to an authority trusted here and has nothing else that it would mind"
+	case a.probedTLS() != nil && a.probedTLS().Complete:
+		fine = "; a connection of our own finds nothing wrong"
+	}
+	if fine != "" {
 		f.Blame = BlameClient
-		f.Why += "; a connection of our own finds nothing wrong, so the reason is on the client's side: its list of authorities, its clock, a pinned key"
+		f.Why += fine + ", so the reason is on the client's side: its list of authorities, its clock, a pinned key"
 	}
 	return f
 }
@@ -244,10 +252,20 @@ func (t *TLSStep) rejection() string {
 
 func clientHandshakeAbandoned(a *Attempt) *Finding {
 	t := a.Seen.TLS
-	if t == nil || t.Rejected != RejectSilent || a.probe(ChangeClient) != nil {
+	if t == nil || t.Rejected != RejectSilent {
 		return nil
 	}
-	return &Finding{Why: t.rejection(), Certainty: Inferred}
+	f := &Finding{Why: t.rejection(), Certainty: Inferred}
+	if p := a.probe(ChangeClient); p != nil {
+		// A browser to which nothing is wrong left because somebody stopped it.
+		// Other programs are hardly stopped at that very moment, but some refuse a
+		// certificate so (Node, measured with 20).
+		if !p.OK || a.Client.Family() != "" {
+			return nil
+		}
+		f.Why += "; a connection of our own finds nothing wrong, so the reason is on the client's side, such as an authority it does not know"
+	}
+	return f
 }
 
 func clientPreconnectUnused(a *Attempt) *Finding {
@@ -259,7 +277,15 @@ func clientPreconnectUnused(a *Attempt) *Finding {
 		return &Finding{Why: "the client opened the tunnel and sent nothing through it", Certainty: Inferred}
 	}
 	if a.SpokeTLS() && t != nil && t.Complete && !t.Used && (t.Rejected == RejectClosed || t.Rejected == RejectLate || t.Rejected == "") {
-		return &Finding{Why: "the handshake was finished and nothing was sent after it", Certainty: Inferred}
+		f := &Finding{Why: "the handshake was finished and nothing was sent after it", Certainty: Inferred}
+		if a.Client.Family() == "" && t.Rejected != "" {
+			// wget and Node (TLS 1.2) do so when they do not know the authority; on
+			// the wire it is the same.
+			f.Title = "The program made a connection and did not use it; nothing was seen to be wrong."
+			f.User = "If the program complains about the certificate, see whether it knows the authority that issued it."
+			f.Why += "; some programs refuse a certificate in this way, others had no need of the connection"
+		}
+		return f
 	}
 	return nil
 }

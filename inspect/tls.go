@@ -104,10 +104,28 @@ func (t *TLSStep) judgeClient(f wire.Facts, end *EndStep) {
 			t.Complete = t.ClientData >= 2
 			t.Used = t.ClientData > 3 || t.ClientData == 3 && !t.ClientCertRequested
 		}
-		if byClient && !t.Used {
+		if ended && !t.Used && (byClient || t.goodbye(end)) {
 			t.Rejected = RejectClosed
 		}
 	}
+}
+
+// goodbye: the last that the client sent is as long as a close_notify, and the
+// server had neither sent such a record nor closed before. Then it was the
+// client that ended the connection, though the server, which answers by closing
+// at once, may have been faster with its end.
+func (t *TLSStep) goodbye(end *EndStep) bool {
+	said := false
+	for _, r := range t.Records {
+		switch {
+		case r.Type != 23 || r.Len != 19:
+		case r.Side == wire.Server:
+			return said
+		case t.ClientData == 2 && t.ClientNext == 19:
+			said = end.ServerMs == nil || r.Ms <= *end.ServerMs
+		}
+	}
+	return said
 }
 
 // judgeClient12 is judgeClient for TLS 1.2 and older, where types stay visible.
