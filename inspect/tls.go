@@ -422,17 +422,16 @@ func tlsClientCertRequired(a *Attempt) *Finding {
 	if t == nil {
 		return nil
 	}
-	asked := t.ClientCertRequested
+	al, _ := t.serverAlert()
+	e := a.Seen.End
 	certainty := Seen
-	if !asked {
+	if !t.ClientCertRequested && (al == nil || al.Number != 116) { // certificate_required says so itself
 		p := a.probedTLS()
 		if p == nil || !p.ClientCertRequested {
 			return nil
 		}
 		certainty = Shown
 	}
-	al, _ := t.serverAlert()
-	e := a.Seen.End
 	switch {
 	case al != nil && (al.Number >= 43 && al.Number <= 46 || al.Number == 48):
 		return nil // it looked at one: tls-client-cert-rejected
@@ -445,7 +444,7 @@ func tlsClientCertRequired(a *Attempt) *Finding {
 		}
 		return f
 	case al != nil && (al.Number == 40 || al.Number == 42 || al.Number == 49):
-	case t.Complete && t.ClientFirst > 0 && e != nil && e.First == "server" && !a.responded():
+	case t.Complete && t.ClientFirst > 0 && e != nil && e.First == "server" && !a.responded() && t.atOnce(e):
 	default:
 		return nil
 	}
@@ -460,6 +459,20 @@ func tlsClientCertRequired(a *Attempt) *Finding {
 		f.Firefox = "NS_ERROR_ABORT" // measured with 153: a blank page
 	}
 	return f
+}
+
+// atOnce: the server ended the connection as an answer to what the client said
+// last, and not because nothing more was said: servers wait 5 s and more for that.
+func (t *TLSStep) atOnce(e *EndStep) bool {
+	if e.ServerMs == nil {
+		return false
+	}
+	for i := len(t.Records) - 1; i >= 0; i-- {
+		if r := t.Records[i]; r.Side == wire.Client {
+			return *e.ServerMs-r.Ms < 3000
+		}
+	}
+	return false
 }
 
 // responded: the server sent something after the client's request that is more
