@@ -167,9 +167,6 @@ func (c *agreement) verdict() *inspect.Record {
 // through faultline, and holds the verdicts against what the browsers say.
 func TestAgreement(t *testing.T) {
 	inside(t)
-	if testing.Short() {
-		t.Skip("it takes minutes")
-	}
 	l, roots := startLab(t)
 	if rules := l.Firewall(); rules != "" {
 		nft(t, rules)
@@ -177,6 +174,7 @@ func TestAgreement(t *testing.T) {
 	for _, kind := range []browser.Kind{browser.Chromium, browser.Firefox} {
 		t.Run(string(kind), func(t *testing.T) {
 			browser.Need(t, kind)
+			t.Parallel() // they wait more than they work
 			f := start(t, "--roots", roots, "--quiet")
 			cases := visitAll(t, kind, l, f, lab.Sites())
 			// A difference may be a busy machine's: it is looked at once more.
