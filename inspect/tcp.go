@@ -171,13 +171,27 @@ func tcpRefused(a *Attempt) *Finding {
 	if t.any(errno("ECONNREFUSED")) == nil || t.any(func(y Try) bool { return y.GaveUp }) != nil {
 		return nil
 	}
-	// A firewall's reset looks the same as a closed port, so this is not proof
-	// against the server: nothing but its address was heard.
 	f := &Finding{Why: t.said()}
+	if t.any(Try.here) != nil {
+		f.Blame = BlameServer
+		if a.Port != 443 {
+			f.Title = fmt.Sprintf("This computer answered, but nothing is listening on port %d of it.", a.Port)
+		}
+		return f
+	}
+	// A firewall's reset looks the same as that of a closed port, whatever other
+	// ports of the address do, so nobody is accused.
+	f.Why += "; a closed port and a firewall's reset look the same from here"
 	if a.Port != 443 {
-		f.Title = fmt.Sprintf("The machine answered, but nothing is listening on port %d.", a.Port)
+		f.Title = fmt.Sprintf("The machine, or a firewall in front of it, refuses connections to port %d.", a.Port)
 	}
 	return f
+}
+
+// here: it was refused by this computer itself; nothing is in between.
+func (y Try) here() bool {
+	ap, err := netip.ParseAddrPort(y.Addr)
+	return err == nil && y.Errno == "ECONNREFUSED" && ap.Addr().Unmap().IsLoopback()
 }
 
 func tcpTimeout(a *Attempt) *Finding {
@@ -211,14 +225,15 @@ func (a *Attempt) early() bool {
 func tcpDroppedOnAccept(a *Attempt) *Finding {
 	// A reset at once can be faster than the system tells us of the connection.
 	if t := a.Seen.TCP; t.any(errno("ECONNRESET", "ECONNABORTED", "EPIPE")) != nil {
-		return &Finding{Why: t.said()}
+		return &Finding{Why: t.said(), Blame: BlameUnknown}
 	}
 	for _, how := range []string{"reset", "fin"} {
 		if a.cut(how) && a.early() {
-			f := &Finding{Why: fmt.Sprintf("%s accepted the connection and ended it (%s) after %s, before a byte was sent to it",
+			f := &Finding{Blame: BlameUnknown, Why: fmt.Sprintf("%s accepted the connection and ended it (%s) after %s, before a byte was sent to it",
 				a.Seen.TCP.Addr, ending(how), sinceMs(a.Seen.End.ServerMs))}
 			if how == "fin" { // no reset came of it, so the browser sees a close
 				f.Chromium = "ERR_CONNECTION_CLOSED"
+				f.Blame = BlameServer // a reset may be anybody's, a close takes part in the connection
 			}
 			return f
 		}
@@ -472,9 +487,9 @@ var tcpFaults = []Fault{
 		match: tcpUnreachable,
 	},
 	{
-		ID: "tcp-refused", Layer: LayerTCP, Step: StepConnect, Kind: Failure, Blame: BlameServer,
-		Title:    "The machine answered, but nothing is listening for secure web traffic there.",
-		User:     "Check the address and port; try again later, the site may be restarting.",
+		ID: "tcp-refused", Layer: LayerTCP, Step: StepConnect, Kind: Failure, Blame: BlameUnknown,
+		Title:    "The machine, or a firewall in front of it, refuses connections for secure web traffic.",
+		User:     "Check the address and port; try again later, the site may be restarting; if another network reaches it, a firewall of this one refuses.",
 		Server:   "Start the web server, make it listen on 443 on this address, or open the load balancer listener.",
 		Chromium: []string{"ERR_CONNECTION_REFUSED"},
 		Firefox:  []string{"NS_ERROR_CONNECTION_REFUSED"},
