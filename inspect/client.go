@@ -104,7 +104,8 @@ func clientProxyMisconfigured(a *Attempt) *Finding {
 		}
 		return &Finding{Why: "the client spoke " + said}
 	case RefusedRequest:
-		return &Finding{Why: orElse(a.Internal, "the client sent a request that no proxy can serve")}
+		return &Finding{Title: "The client sent a request that no proxy can serve.", Why: orElse(a.Internal, "the request makes no sense"),
+			User: "Check the address, and that the program's proxy setting says HTTP proxy."}
 	}
 	return nil
 }
@@ -292,6 +293,10 @@ func clientPreconnectUnused(a *Attempt) *Finding {
 
 func clientAborted(a *Attempt) *Finding {
 	e, t := a.Seen.End, a.Seen.TLS
+	if e != nil && e.First == "faultline" && (a.Mode == Plain || !a.worked()) {
+		return &Finding{Title: "faultline stopped before this attempt came to its end.", Why: fmt.Sprintf("faultline ended it after %s", seconds(e.Ms)),
+			User: "Start faultline and reload the page."}
+	}
 	if e == nil || e.First != "client" {
 		return nil
 	}

@@ -201,6 +201,9 @@ func (a *Attempt) httpError(words ...string) string {
 func httpMalformedResponse(a *Attempt) *Finding {
 	e := a.httpError("malformed HTTP", "malformed MIME", "invalid Content-Length", "bad Content-Length", "unsupported transfer encoding",
 		"malformed header", "http: message cannot contain multiple Content-Length", "suspiciously long trailer", "too many transfer encodings")
+	if a.headCut() {
+		return &Finding{Why: "the server closed the connection in the middle of the answer's head", Chromium: "ERR_INVALID_RESPONSE"}
+	}
 	if e == "" || httpPlainToTlsPort(a) != nil {
 		return nil
 	}
@@ -212,6 +215,12 @@ func httpMalformedResponse(a *Attempt) *Finding {
 		f.Chromium = none // on port 80 Chromium takes it for HTTP/0.9 and shows it
 	}
 	return f
+}
+
+// headCut: the server closed the connection within the head of its answer.
+func (a *Attempt) headCut() bool {
+	h := a.Seen.HTTP
+	return a.Mode == Plain && h != nil && h.Status == 0 && strings.HasSuffix(h.Error, "unexpected EOF")
 }
 
 func httpHeaderTooLarge(a *Attempt) *Finding {
@@ -226,7 +235,7 @@ func httpEmptyResponse(a *Attempt) *Finding {
 	e, t := a.Seen.End, a.Seen.TLS
 	if a.Mode == Plain {
 		h := a.Seen.HTTP
-		if h == nil || h.Status != 0 || !strings.HasSuffix(h.Error, "EOF") {
+		if h == nil || h.Status != 0 || !strings.HasSuffix(h.Error, "EOF") || a.headCut() {
 			return nil
 		}
 		return &Finding{Why: "the server closed the connection without answering the request"}
