@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"runtime"
 	"testing"
+
+	"github.com/rogpeppe/go-internal/testscript"
 )
 
 // The tests of the whole program run in a network of their own: a namespace in
@@ -21,17 +23,25 @@ var labBase = netip.MustParseAddr("198.18.0.1")
 
 const insideEnv = "FAULTLINE_TEST_INSIDE"
 
-// TestMain starts the test binary again inside the namespace. Where there can
-// be none (no Linux, no rights), the tests that need it say so.
+// TestMain starts the test binary again inside the namespace. Under the name of
+// the program, which the scripts of testdata call it by, it is the program.
 func TestMain(m *testing.M) {
+	testscript.Main(enclosing{m}, map[string]func(){"faultline": main})
+}
+
+// enclosing runs the tests inside the namespace. Where there can be none (no
+// Linux, no rights), the tests that need it say so.
+type enclosing struct{ m *testing.M }
+
+func (e enclosing) Run() int {
 	if os.Getenv(insideEnv) != "" || runtime.GOOS != "linux" {
 		if os.Getenv(insideEnv) != "" {
 			if err := furnish(); err != nil {
 				fmt.Fprintln(os.Stderr, "furnish the namespace:", err)
-				os.Exit(1)
+				return 1
 			}
 		}
-		os.Exit(m.Run())
+		return e.m.Run()
 	}
 	cmd := exec.Command("/proc/self/exe", os.Args[1:]...)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
@@ -39,16 +49,17 @@ func TestMain(m *testing.M) {
 	cmd.SysProcAttr = enclosed()
 	if err := cmd.Start(); err != nil {
 		fmt.Fprintln(os.Stderr, "no network namespace can be made here:", err)
-		os.Exit(m.Run())
+		return e.m.Run()
 	}
 	if err := cmd.Wait(); err != nil {
 		var exit *exec.ExitError
 		if errors.As(err, &exit) {
-			os.Exit(exit.ExitCode())
+			return exit.ExitCode()
 		}
 		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
+		return 1
 	}
+	return 0
 }
 
 // furnish gives the namespace a loopback, a way out that leads nowhere (without

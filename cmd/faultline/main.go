@@ -139,10 +139,12 @@ func prepare(c *cobra.Command, env func(string) (string, bool)) {
 	c.PreRunE = func(c *cobra.Command, _ []string) (err error) {
 		c.Flags().VisitAll(func(f *pflag.Flag) {
 			name := "FAULTLINE_" + strings.ToUpper(strings.ReplaceAll(f.Name, "-", "_"))
-			if v, ok := env(name); ok && !f.Changed && f.Name != "help" && f.Name != "version" {
-				if e := c.Flags().Set(f.Name, v); e != nil && err == nil {
-					err = usageError{fmt.Errorf("%s=%q: %w", name, v, e), c.CommandPath()}
-				}
+			v, _ := env(name)
+			if v == "" || f.Changed || f.Name == "help" || f.Name == "version" || err != nil {
+				return
+			}
+			if e := c.Flags().Set(f.Name, v); e != nil { // only a boolean can be wrong here
+				err = usageError{fmt.Errorf("%s=%q: say true or false", name, v), c.CommandPath()}
 			}
 		})
 		return err
