@@ -11,7 +11,7 @@ import (
 	"encoding/asn1"
 	"encoding/hex"
 	"fmt"
-	"net"
+	"net/netip"
 	"slices"
 	"strings"
 	"time"
@@ -137,7 +137,7 @@ func (j *judge) name(c *x509.Certificate) {
 		return strings.Contains(strings.ToLower(cn+" "+strings.Join(c.Issuer.Organization, " ")), p)
 	}):
 		j.add("cert-default-vhost", 0, "", fmt.Sprintf("the server shows its stock certificate %q instead of one for %s", cn, j.host))
-	case net.ParseIP(j.host) != nil:
+	case isAddress(j.host):
 		j.add("cert-name-ip-literal", 0, "", fmt.Sprintf("the address %s is not in it; %s", j.host, covers))
 	case len(c.DNSNames)+len(c.IPAddresses)+len(c.EmailAddresses)+len(c.URIs) == 0:
 		j.add("cert-name-no-san", 0, "", fmt.Sprintf("it has no subject alternative name, only the common name %q, which browsers ignore", cn))
@@ -150,6 +150,11 @@ func (j *judge) name(c *x509.Certificate) {
 		}
 		j.add("cert-name-mismatch", 0, "", why)
 	}
+}
+
+func isAddress(host string) bool {
+	_, err := netip.ParseAddr(host)
+	return err == nil
 }
 
 // missesWildcard: host lies below the wildcard's domain, but not one label below.
