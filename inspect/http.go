@@ -176,7 +176,7 @@ func httpPlainToTlsPort(a *Attempt) *Finding {
 	if h.Body > 0 {
 		f.Chromium, f.Firefox = none, none
 	} else if h.Status == 0 {
-		f.Chromium = "ERR_INVALID_HTTP_RESPONSE"
+		f.Chromium, f.Firefox = "ERR_INVALID_HTTP_RESPONSE", none // Firefox shows the bytes
 	}
 	return f
 }
