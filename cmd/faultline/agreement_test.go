@@ -208,6 +208,9 @@ func visitAll(t *testing.T, kind browser.Kind, l *lab.Lab, f *faultline, sites [
 		}
 		cases = append(cases, &agreement{site: s})
 	}
+	if len(cases) == 0 {
+		return nil
+	}
 	work := make(chan *agreement, len(cases))
 	for _, c := range cases {
 		work <- c
