@@ -216,7 +216,7 @@ func port443(faults []string) Entry {
 		Meaning: "There is no HTTP status 443. 443 is the port of HTTPS, and a message that names it tells where the browser " +
 			"wanted to connect. What failed there failed before any HTTP existed, so there is no status code at all: the " +
 			"connection (TCP), the secure handshake (TLS) or the certificate was the trouble.",
-		Next: "Open the site through faultline, or run: faultline check HOST. It says which of these it was, and who can mend it.",
+		Next: "Open the site through faultline. It says which of these it was, and who can mend it.",
 	}
 }
 
