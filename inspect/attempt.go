@@ -45,10 +45,10 @@ type Attempt struct {
 type Mode string
 
 const (
-	Tunnel    Mode = "tunnel"
-	Intercept Mode = "intercept"
-	Plain     Mode = "plain"
-	Check     Mode = "check"
+	Tunnel    Mode = "tunnel"    // a CONNECT, whose bytes pass as they are
+	Intercept Mode = "intercept" // a request inside TLS that is ended here
+	Plain     Mode = "plain"     // a request over http://
+	Check     Mode = "check"     // an attempt of our own, without a client
 )
 
 // Refusal is why faultline did not even try.
@@ -74,13 +74,13 @@ type Client struct {
 type Step string
 
 const (
-	StepResolve   Step = "resolve"
-	StepConnect   Step = "connect"
-	StepHello     Step = "hello"
-	StepHandshake Step = "handshake"
-	StepRequest   Step = "request"
-	StepResponse  Step = "response"
-	StepEnd       Step = "end"
+	StepResolve   Step = "resolve"   // the name is turned into addresses
+	StepConnect   Step = "connect"   // a connection is made to one of them
+	StepHello     Step = "hello"     // the client's first words
+	StepHandshake Step = "handshake" // from the server's answer to the end of the TLS handshake
+	StepRequest   Step = "request"   // a request is sent
+	StepResponse  Step = "response"  // its answer is awaited or under way
+	StepEnd       Step = "end"       // the attempt came to its end
 )
 
 // Layer is where a fault is. A reset during the handshake step is a fault of
@@ -88,26 +88,26 @@ const (
 type Layer string
 
 const (
-	LayerNone        Layer = "none"
-	LayerClient      Layer = "client"
-	LayerDNS         Layer = "dns"
-	LayerTCP         Layer = "tcp"
-	LayerTLS         Layer = "tls"
-	LayerCertificate Layer = "certificate"
-	LayerHTTP        Layer = "http"
-	LayerContent     Layer = "content"
+	LayerNone        Layer = "none"        // nothing is wrong
+	LayerClient      Layer = "client"      // the program, its settings, its computer
+	LayerDNS         Layer = "dns"         // names
+	LayerTCP         Layer = "tcp"         // connections
+	LayerTLS         Layer = "tls"         // the secure handshake
+	LayerCertificate Layer = "certificate" // who the server proves to be
+	LayerHTTP        Layer = "http"        // requests and responses
+	LayerContent     Layer = "content"     // what is in a page
 )
 
 // Blame is the party that can mend a fault.
 type Blame string
 
 const (
-	BlameServer       Blame = "server"
-	BlameLocalNetwork Blame = "local-network"
-	BlamePath         Blame = "path"
-	BlameClient       Blame = "client"
-	BlameNone         Blame = "none"
-	BlameUnknown      Blame = "unknown"
+	BlameServer       Blame = "server"        // whoever runs the site
+	BlameLocalNetwork Blame = "local-network" // the network of the client: its router, name server, firewall, proxy
+	BlamePath         Blame = "path"          // somebody between that network and the server
+	BlameClient       Blame = "client"        // the person, the program or its computer
+	BlameNone         Blame = "none"          // nothing is to be mended
+	BlameUnknown      Blame = "unknown"       // the facts do not tell
 )
 
 // Certainty is how a verdict is known.
@@ -123,8 +123,8 @@ const (
 type Outcome string
 
 const (
-	OK        Outcome = "ok"
-	Failed    Outcome = "failed"
+	OK        Outcome = "ok"        // it works
+	Failed    Outcome = "failed"    // it does not
 	Degraded  Outcome = "degraded"  // it works, but …
 	Abandoned Outcome = "abandoned" // the client went away; nobody's fault
 )
@@ -133,8 +133,8 @@ const (
 type Kind string
 
 const (
-	Failure   Kind = "failure"
-	Degrading Kind = "degraded"
-	Advisory  Kind = "advisory"
-	NotAFault Kind = "not-a-fault"
+	Failure   Kind = "failure"     // the attempt fails
+	Degrading Kind = "degraded"    // it works, but not as it should
+	Advisory  Kind = "advisory"    // it works; something could be better
+	NotAFault Kind = "not-a-fault" // the attempt came to nothing, and nothing is wrong
 )

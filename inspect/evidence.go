@@ -25,8 +25,8 @@ type Evidence struct {
 type Source string
 
 const (
-	SourceSeen   Source = "seen"
-	SourceProbed Source = "probed"
+	SourceSeen   Source = "seen"   // the client's own
+	SourceProbed Source = "probed" // one of ours
 )
 
 // Probe is one comparison: a connection of our own with one thing changed.
