@@ -28,6 +28,10 @@ type Roots struct {
 	// Known are those that can be listed (a system's pool cannot be); they tell a
 	// forgotten intermediate from an unknown authority.
 	Known []*x509.Certificate
+	// Public are the roots of the public web, trusted here or not. Their owners
+	// issue through intermediates, so a leaf of theirs without one is a forgotten
+	// file and no stranger.
+	Public []*x509.Certificate
 }
 
 // Bounds on what a server may make us look at.
@@ -294,9 +298,10 @@ func (j *judge) brokenEnd(c *x509.Certificate, named bool, path []*x509.Certific
 
 // sameOrganization: a trusted root belongs to the organization that issued c.
 func (j *judge) sameOrganization(c *x509.Certificate) bool {
-	return slices.ContainsFunc(j.roots.Known, func(r *x509.Certificate) bool {
+	same := func(r *x509.Certificate) bool {
 		return len(c.Issuer.Organization) > 0 && slices.Equal(r.Subject.Organization, c.Issuer.Organization)
-	})
+	}
+	return slices.ContainsFunc(j.roots.Known, same) || slices.ContainsFunc(j.roots.Public, same)
 }
 
 // madeBy reports a chain that a known interception product or a development
