@@ -20,6 +20,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"golang.org/x/crypto/x509roots/fallback/bundle"
 
 	"faultline/inspect"
 	"faultline/inspect/lab"
@@ -276,6 +277,11 @@ func loadRoots(file string) (*judges, error) {
 		pool = x509.NewCertPool()
 	}
 	j := &judges{inspect.Roots{Pool: pool}}
+	for r := range bundle.Roots() {
+		if c, err := x509.ParseCertificate(r.Certificate); err == nil {
+			j.Public = append(j.Public, c)
+		}
+	}
 	if file == "" {
 		return j, nil
 	}
