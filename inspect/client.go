@@ -99,7 +99,7 @@ func clientProxyMisconfigured(a *Attempt) *Finding {
 			case "socks4", "socks5", "socks":
 				said = "SOCKS: its setting says that the proxy is a SOCKS proxy"
 			default:
-				said = fmt.Sprintf("%q", h.First)
+				said = fmt.Sprintf("\"%s\"", h.First)
 			}
 		}
 		return &Finding{Why: "the client spoke " + said}

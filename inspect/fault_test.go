@@ -123,3 +123,21 @@ func FuzzPrintable(f *testing.F) {
 		}
 	})
 }
+
+// TestFirstBytes: what a client or a server says in clear is kept as far as it
+// tells the protocol, and no further.
+func TestFirstBytes(t *testing.T) {
+	for _, c := range []struct{ got, want string }{
+		{opening([]byte("GET /account?token=secret HTTP/1.1\r\nCookie: a=b")), "GET"},
+		{opening([]byte("PROPFIND /secret HTTP/1.1\r\n")), "PROPFIND"},
+		{opening([]byte("*2\r\n$4\r\nAUTH\r\n$6\r\nsecret\r\n")), `*2\r\n$4\r\n`},
+		{opening([]byte("SSH-2.0-OpenSSH_9.9\r\n")), "SSH-2.0-"},
+		{opening(nil), ""},
+		{greeting("http", []byte("HTTP/1.1 302 Found\r\nSet-Cookie: id=secret\r\n")), "HTTP/1.1 302 Found"},
+		{greeting("ssh", []byte("SSH-2.0-OpenSSH_9.9\r\n")), `SSH-2.0-OpenSSH_9.9\r\n`},
+	} {
+		if c.got != c.want {
+			t.Errorf("got %q, want %q", c.got, c.want)
+		}
+	}
+}

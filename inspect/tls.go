@@ -1,6 +1,7 @@
 package inspect
 
 import (
+	"bytes"
 	"fmt"
 	"slices"
 	"strings"
@@ -22,7 +23,7 @@ func FromWire(f wire.Facts, end *EndStep) (*HelloStep, *TLSStep) {
 	if f.Client.Bytes > 0 {
 		hello = &HelloStep{Protocol: f.Client.Protocol, Ms: ms(f.Client.FirstAt), ClientHello: f.Hello}
 		if f.Client.Protocol != "tls" {
-			hello.First = Printable(f.Client.First)
+			hello.First = opening(f.Client.First)
 		}
 	}
 	if f.Client.Bytes == 0 && f.Server.Bytes == 0 {
@@ -37,7 +38,7 @@ func FromWire(f wire.Facts, end *EndStep) (*HelloStep, *TLSStep) {
 		Renegotiate: f.Renegotiated, Cut: f.Server.Cut, Broken: f.Broken,
 	}
 	if f.Server.Bytes > 0 && f.Server.Protocol != "tls" {
-		t.First = Printable(f.Server.First)
+		t.First = greeting(f.Server.Protocol, f.Server.First)
 		if b := f.Server.First; len(b) >= 5 {
 			t.Claimed = int(b[3])<<8 | int(b[4])
 		}
@@ -55,6 +56,25 @@ func FromWire(f wire.Facts, end *EndStep) (*HelloStep, *TLSStep) {
 		t.judgeClient(f, end)
 	}
 	return hello, t
+}
+
+// opening is as much of a client's first bytes as tells what it speaks. What
+// follows may be a path, a cookie or a password, and none of that is kept.
+func opening(b []byte) string {
+	b = b[:min(len(b), 8)]
+	if i := bytes.IndexByte(b, ' '); i >= 0 {
+		b = b[:i]
+	}
+	return Printable(b)
+}
+
+// greeting is the first bytes of a server that does not speak TLS; of an HTTP
+// response the first line, because a field may hold a cookie.
+func greeting(protocol string, b []byte) string {
+	if protocol == "http" {
+		b, _, _ = bytes.Cut(b, []byte("\r\n"))
+	}
+	return Printable(b)
 }
 
 // judgeClient tells, from record types and lengths alone, whether the client
@@ -238,7 +258,7 @@ func tlsPlaintextHttpOn443(a *Attempt) *Finding {
 	if !a.SpokeTLS() || t == nil || t.Protocol != "http" && t.Protocol != "html" {
 		return nil
 	}
-	return &Finding{Why: fmt.Sprintf("the server answered the TLS hello with plain text: %q", t.First)}
+	return &Finding{Why: fmt.Sprintf("the server answered the TLS hello with plain text: \"%s\"", t.First)}
 }
 
 // SpokeTLS: the client began a TLS handshake.
@@ -251,12 +271,12 @@ func tlsOtherProtocolOnPort(a *Attempt) *Finding {
 	}
 	if a.Seen.Hello == nil && a.Port == 443 && a.Mode == Tunnel {
 		// It spoke first, and the client left without a word.
-		return &Finding{Why: fmt.Sprintf("the server spoke first, %s: %q", protocolName(t.Protocol), t.First), ChromiumShown: "ERR_TUNNEL_CONNECTION_FAILED"}
+		return &Finding{Why: fmt.Sprintf("the server spoke first, %s: \"%s\"", protocolName(t.Protocol), t.First), ChromiumShown: "ERR_TUNNEL_CONNECTION_FAILED"}
 	}
 	if !a.SpokeTLS() {
 		return nil
 	}
-	f := &Finding{Why: fmt.Sprintf("the server answered the TLS hello with %s: %q", protocolName(t.Protocol), t.First)}
+	f := &Finding{Why: fmt.Sprintf("the server answered the TLS hello with %s: \"%s\"", protocolName(t.Protocol), t.First)}
 	if t.Claimed > maxCiphertext {
 		f.Firefox = "SSL_ERROR_RX_RECORD_TOO_LONG"
 	}
