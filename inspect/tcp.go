@@ -298,8 +298,15 @@ func tcpSniFiltered(a *Attempt) *Finding {
 	if !a.compared() || a.probe(ChangeSize).answered() || a.probe(ChangeVersion).answered() || a.probe(ChangeSegments).answered() || !a.probe(ChangeName).answered() {
 		return nil
 	}
-	return &Finding{Certainty: Shown, Chromium: a.cutCode(),
+	f := &Finding{Certainty: Shown, Chromium: a.cutCode(),
 		Why: fmt.Sprintf("%s; the same address answers a hello without the name %q", a.cutWords(), a.sni())}
+	if a.cut("fin") {
+		// Filters on the way reset or swallow; balancers close on names that they
+		// do not know.
+		f.Blame = BlameUnknown
+		f.Title = "Something reads the name of the site and hangs up because of it: the server's own gateway, or a filter on the way."
+	}
+	return f
 }
 
 func tcpPmtuBlackhole(a *Attempt) *Finding {

@@ -122,12 +122,18 @@ func (t *TLSStep) judgeClient(f wire.Facts, end *EndStep) {
 		t.Used = t.ClientData > 2 || t.ClientData == 2 && t.ClientNext != 19
 		if n == 25 || n == 41 {
 			t.Complete = t.ClientData >= 2
-			t.Used = t.ClientData > 3 || t.ClientData == 3 && !t.ClientCertRequested
+			t.Used = t.ClientData > 3 || t.ClientData == 3 && !t.has(wire.Client, 19)
 		}
 		if ended && !t.Used && (byClient || t.goodbye(end)) {
 			t.Rejected = RejectClosed
 		}
 	}
+}
+
+// has: a side sent an encrypted record of a length, 19 being that of an alert,
+// among the first records.
+func (t *TLSStep) has(side wire.Side, n int) bool {
+	return slices.ContainsFunc(t.Records, func(r wire.Record) bool { return r.Side == side && r.Type == 23 && r.Len == n })
 }
 
 // goodbye: the last that the client sent is as long as a close_notify, and the
@@ -464,7 +470,9 @@ func tlsClientCertRequired(a *Attempt) *Finding {
 		}
 		return f
 	case al != nil && (al.Number == 40 || al.Number == 42 || al.Number == 49):
+	case al != nil && al.Number == 50 && t.ClientFirst > 0: // GnuTLS 3.7 takes the empty certificate for one that is broken
 	case t.Complete && t.ClientFirst > 0 && e != nil && e.First == "server" && !a.responded() && t.atOnce(e):
+	case t.Complete && e != nil && t.alertedAtOnce(): // and the client, when it had read the alert, was faster to close
 	default:
 		return nil
 	}
@@ -490,6 +498,23 @@ func (t *TLSStep) atOnce(e *EndStep) bool {
 	for i := len(t.Records) - 1; i >= 0; i-- {
 		if r := t.Records[i]; r.Side == wire.Client {
 			return *e.ServerMs-r.Ms < 3000
+		}
+	}
+	return false
+}
+
+// alertedAtOnce: TLS 1.3, all that the server said after the client's Finished is
+// as long as an alert, and it said so as an answer to it, not to a close_notify.
+func (t *TLSStep) alertedAtOnce() bool {
+	if t.ServerAfter != 1 || !t.has(wire.Server, 19) || t.has(wire.Client, 19) {
+		return false
+	}
+	last := 0.0
+	for _, r := range t.Records {
+		if r.Side == wire.Client {
+			last = r.Ms
+		} else if r.Type == 23 && r.Len == 19 {
+			return r.Ms-last < 3000
 		}
 	}
 	return false
