@@ -180,28 +180,15 @@ func dnsTimeout(a *Attempt) *Finding {
 	return &Finding{Why: fmt.Sprintf("no answer from %s within %s", orElse(strings.Join(servers, ", "), "the name server"), seconds(d.Ms))}
 }
 
-func dnsServfail(a *Attempt) *Finding {
-	x := a.rcode("SERVFAIL")
-	if x == nil {
-		return nil
+// refusedWith matches a lookup that ended with a reply of that code.
+func refusedWith(rcode string) func(*Attempt) *Finding {
+	return func(a *Attempt) *Finding {
+		x := a.rcode(rcode)
+		if x == nil {
+			return nil
+		}
+		return &Finding{Why: x.said()}
 	}
-	return &Finding{Why: x.said()}
-}
-
-func dnsRefused(a *Attempt) *Finding {
-	x := a.rcode("REFUSED")
-	if x == nil {
-		return nil
-	}
-	return &Finding{Why: x.said()}
-}
-
-func dnsNxdomain(a *Attempt) *Finding {
-	x := a.rcode("NXDOMAIN")
-	if x == nil {
-		return nil
-	}
-	return &Finding{Why: x.said()}
 }
 
 func dnsNodata(a *Attempt) *Finding {
@@ -380,7 +367,7 @@ var dnsFaults = []Fault{
 		Safari:   []string{"NSURLErrorCannotFindHost", "NSURLErrorDNSLookupFailed"},
 		Curl:     "6 CURLE_COULDNT_RESOLVE_HOST",
 		NEL:      "dns.failed", ProxyStatus: "dns_error", Source: "RFC, RFC 8914, measured",
-		match: dnsServfail,
+		match: refusedWith("SERVFAIL"),
 	},
 	{
 		ID: "dns-refused", Layer: LayerDNS, Step: StepResolve, Kind: Failure, Blame: BlameLocalNetwork,
@@ -392,7 +379,7 @@ var dnsFaults = []Fault{
 		Safari:   []string{"NSURLErrorCannotFindHost"},
 		Curl:     "6 CURLE_COULDNT_RESOLVE_HOST",
 		NEL:      "dns.failed", ProxyStatus: "dns_error", Source: "RFC, measured",
-		match: dnsRefused,
+		match: refusedWith("REFUSED"),
 	},
 	{
 		ID: "dns-nxdomain", Layer: LayerDNS, Step: StepResolve, Kind: Failure, Blame: BlameClient,
@@ -404,7 +391,7 @@ var dnsFaults = []Fault{
 		Safari:   []string{"NSURLErrorCannotFindHost"},
 		Curl:     "6 CURLE_COULDNT_RESOLVE_HOST",
 		NEL:      "dns.name_not_resolved", ProxyStatus: "dns_error", Source: "RFC, Chromium, measured",
-		match: dnsNxdomain,
+		match: refusedWith("NXDOMAIN"),
 	},
 	{
 		ID: "dns-nodata", Layer: LayerDNS, Step: StepResolve, Kind: Failure, Blame: BlameServer,
