@@ -450,7 +450,7 @@ var clientRefusalFaults = []Fault{
 		ID: "client-rejected-cert", Layer: LayerClient, Step: StepHandshake, Kind: Failure, Blame: BlameUnknown,
 		Title:    "Your browser looked at the site's certificate and refused it.",
 		User:     "Do not click through on a site where you log in; the evidence in the log says what the certificate holds.",
-		Server:   "Run the side probe's chain report against your host and fix what it lists (date, name, chain, trust).",
+		Server:   "Fix what the comparison in the log lists (date, name, chain, trust); if it lists nothing, the reason is on the client's side.",
 		Chromium: []string{"ERR_CERT_AUTHORITY_INVALID", "ERR_CERT_COMMON_NAME_INVALID", "ERR_CERT_DATE_INVALID", "ERR_CERT_INVALID"},
 		Firefox:  []string{"SEC_ERROR_UNKNOWN_ISSUER", "SSL_ERROR_BAD_CERT_DOMAIN", "SEC_ERROR_EXPIRED_CERTIFICATE", "MOZILLA_PKIX_ERROR_SELF_SIGNED_CERT"},
 		Safari:   []string{"NSURLErrorServerCertificateUntrusted"},
