@@ -416,6 +416,19 @@ var certFaults = []Fault{
 		NEL:      "tls.cert.authority_invalid", ProxyStatus: "tls_certificate_error", Source: "measured",
 		match: certFault("cert-bad-signature"),
 	},
+	// It is self-signed as a rule; that is not what is to be mended.
+	{
+		ID: "cert-default-vhost", Layer: LayerCertificate, Step: StepHandshake, Kind: Failure, Blame: BlameServer,
+		Title:    "The server does not have this site set up and shows its placeholder certificate.",
+		User:     "Check the address; otherwise tell the owner.",
+		Server:   "Create the TLS entry for this host name, or fix the secret the ingress refers to.",
+		Chromium: []string{"ERR_CERT_COMMON_NAME_INVALID", "ERR_CERT_AUTHORITY_INVALID"},
+		Firefox:  []string{"SSL_ERROR_BAD_CERT_DOMAIN", "MOZILLA_PKIX_ERROR_SELF_SIGNED_CERT"},
+		Safari:   []string{"NSURLErrorServerCertificateUntrusted"},
+		Curl:     "60 CURLE_PEER_FAILED_VERIFICATION",
+		NEL:      "tls.cert.name_invalid", ProxyStatus: "tls_certificate_error", Source: "judgement",
+		match: certFault("cert-default-vhost"),
+	},
 	{
 		ID: "cert-self-signed", Layer: LayerCertificate, Step: StepHandshake, Kind: Failure, Blame: BlameServer,
 		Title:    "The site wrote its own identity card instead of having one issued.",
@@ -462,18 +475,6 @@ var certFaults = []Fault{
 		Safari:   []string{"NSURLErrorServerCertificateUntrusted"},
 		Curl:     "60 CURLE_PEER_FAILED_VERIFICATION",
 		NEL:      "tls.cert.authority_invalid", ProxyStatus: "tls_certificate_error", Source: "Firefox, judgement",
-	},
-	{
-		ID: "cert-default-vhost", Layer: LayerCertificate, Step: StepHandshake, Kind: Failure, Blame: BlameServer,
-		Title:    "The server does not have this site set up and shows its placeholder certificate.",
-		User:     "Check the address; otherwise tell the owner.",
-		Server:   "Create the TLS entry for this host name, or fix the secret the ingress refers to.",
-		Chromium: []string{"ERR_CERT_COMMON_NAME_INVALID", "ERR_CERT_AUTHORITY_INVALID"},
-		Firefox:  []string{"SSL_ERROR_BAD_CERT_DOMAIN", "MOZILLA_PKIX_ERROR_SELF_SIGNED_CERT"},
-		Safari:   []string{"NSURLErrorServerCertificateUntrusted"},
-		Curl:     "60 CURLE_PEER_FAILED_VERIFICATION",
-		NEL:      "tls.cert.name_invalid", ProxyStatus: "tls_certificate_error", Source: "judgement",
-		match: certFault("cert-default-vhost"),
 	},
 	{
 		ID: "cert-name-ip-literal", Layer: LayerCertificate, Step: StepHandshake, Kind: Failure, Blame: BlameClient,

@@ -361,7 +361,7 @@ func tcpIpv6Broken(a *Attempt) *Finding {
 	if six == 0 {
 		return nil
 	}
-	return &Finding{Why: t.said()}
+	return &Finding{Why: t.said(), Chromium: none, Firefox: none} // it works, after a delay
 }
 
 func tcpSomeAddressesDead(a *Attempt) *Finding {
@@ -373,7 +373,7 @@ func tcpSomeAddressesDead(a *Attempt) *Finding {
 	if dead == 0 || tcpIpv6Broken(a) != nil {
 		return nil
 	}
-	return &Finding{Why: t.said()}
+	return &Finding{Why: t.said(), Chromium: none, Firefox: none} // it works, after a delay
 }
 
 // dead counts the addresses that failed by themselves, an absent IPv6 aside.
