@@ -178,11 +178,9 @@ func TestDialWinnerIsOrdinary(t *testing.T) {
 				if on, err := unix.GetsockoptInt(int(fd), level, opt); err != nil || on != 0 {
 					t.Errorf("queue of errors: got %d, %v, want off", on, err)
 				}
-				if on, err := unix.GetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_KEEPALIVE); err != nil || on != 1 {
-					t.Errorf("keep-alive: got %d, %v, want on", on, err)
-				}
-				if s, err := unix.GetsockoptInt(int(fd), unix.SOL_TCP, unix.TCP_KEEPIDLE); err != nil || s != 45 {
-					t.Errorf("keep-alive: got %d s, %v, want 45", s, err)
+				// Who uses the connection sets it, once it lives long enough to need it.
+				if on, err := unix.GetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_KEEPALIVE); err != nil || on != 0 {
+					t.Errorf("keep-alive: got %d, %v, want off", on, err)
 				}
 			})
 		})
