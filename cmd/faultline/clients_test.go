@@ -13,6 +13,7 @@ import (
 	"net/url"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -42,6 +43,7 @@ var programs = []program{
 	{"go", "", visitGo},
 	{"node", "node", visitNode},
 	{"python", "python3", visitPython},
+	{"java", "javac", visitJava},
 	{"openssl", "openssl", visitOpenSSL},
 	{"gnutls", "gnutls-cli", visitGnuTLS},
 }
@@ -277,6 +279,46 @@ with c.wrap_socket(s, server_hostname=host) as t:
 
 func visitPython(ctx context.Context, path, proxy, roots, host string) (string, error) {
 	return say(ctx, "", path, "-c", pythonScript, proxy, roots, host)
+}
+
+const javaProgram = `
+import java.io.*; import java.net.*; import java.security.*; import java.security.cert.*; import javax.net.ssl.*;
+class Visit {
+	public static void main(String[] a) throws Exception {
+		String[] proxy = a[0].split(":");
+		var url = new URL("https://" + a[2] + "/");
+		var c = (HttpsURLConnection) url.openConnection(new Proxy(Proxy.Type.HTTP, new InetSocketAddress(proxy[0], Integer.parseInt(proxy[1]))));
+		if (!a[1].isEmpty()) {
+			var keys = KeyStore.getInstance(KeyStore.getDefaultType());
+			keys.load(null, null);
+			try (var in = new FileInputStream(a[1])) {
+				keys.setCertificateEntry("root", CertificateFactory.getInstance("X.509").generateCertificate(in));
+			}
+			var trust = TrustManagerFactory.getInstance(TrustManagerFactory.getDefaultAlgorithm());
+			trust.init(keys);
+			var context = SSLContext.getInstance("TLS");
+			context.init(null, trust.getTrustManagers(), null);
+			c.setSSLSocketFactory(context.getSocketFactory());
+		}
+		try (var in = c.getInputStream()) {
+			System.out.println(c.getResponseCode() + " " + in.readAllBytes().length);
+		}
+	}
+}
+`
+
+// visitJava has the program compiled on the way, as Java does with a single file.
+func visitJava(ctx context.Context, path, proxy, roots, host string) (string, error) {
+	dir, err := os.MkdirTemp("", "faultline-java")
+	if err != nil {
+		return "", err
+	}
+	defer os.RemoveAll(dir)
+	file := filepath.Join(dir, "Visit.java")
+	if err := os.WriteFile(file, []byte(javaProgram), 0o600); err != nil {
+		return "", err
+	}
+	return say(ctx, "", filepath.Join(filepath.Dir(path), "java"), "-XX:TieredStopAtLevel=1", file, proxy, roots, host)
 }
 
 func visitOpenSSL(ctx context.Context, path, proxy, roots, host string) (string, error) {
