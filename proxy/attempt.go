@@ -1,16 +1,19 @@
 package proxy
 
 import (
+	"bytes"
 	"crypto/rand"
 	"encoding/base32"
 	"encoding/binary"
 	"fmt"
 	"net"
 	"net/http"
+	"path/filepath"
 	"runtime/debug"
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"faultline/inspect"
@@ -29,13 +32,16 @@ type attempt struct {
 	start  time.Time
 	wire   wire.Conversation
 
-	mu      sync.Mutex
-	a       inspect.Attempt
-	stepped time.Time // when the step began
-	over    bool
-	told    bool // a provisional verdict was recorded
+	telling sync.Mutex // held while a stall is looked into; guards the next three
 	stall   *time.Timer
-	body    *body // of a plain request's response
+	told    string // the fault of a provisional verdict, until all is well again
+	over    bool
+
+	mu           sync.Mutex // guards what follows
+	a            inspect.Attempt
+	stepped      time.Time // when the step began
+	closed       bool      // no fact is taken in any more
+	upload, body *body     // of a plain request and its response
 }
 
 // begin starts an attempt to reach target, "host:port" or "host".
@@ -49,7 +55,7 @@ func (s *Server) begin(mode inspect.Mode, r *http.Request, target string) *attem
 		Step:   inspect.StepResolve,
 	}
 	if err != nil {
-		a.a.Refused = inspect.RefusedName
+		a.a.Refused, a.a.Internal = inspect.RefusedRequest, err.Error()
 	}
 	if s.Dial.chains(host) {
 		a.a.Chain = s.Dial.Upstream.Host
@@ -58,12 +64,21 @@ func (s *Server) begin(mode inspect.Mode, r *http.Request, target string) *attem
 	return a
 }
 
+// facts are the facts as they stand, for the receiver to keep.
+func (a *attempt) facts() *inspect.Attempt {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	x := a.a
+	x.Elapsed = time.Since(a.start)
+	return &x
+}
+
 // set changes the facts, unless the attempt is over: a late fact is no fact of
 // an attempt that has been recorded.
 func (a *attempt) set(change func(*inspect.Attempt)) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if a.over {
+	if a.closed {
 		return
 	}
 	step := a.a.Step
@@ -76,88 +91,118 @@ func (a *attempt) set(change func(*inspect.Attempt)) {
 // dialled is told of the dial's facts as they become known.
 func (a *attempt) dialled(dns *inspect.DNSStep, tcp *inspect.TCPStep) {
 	a.set(func(x *inspect.Attempt) {
+		if x.Step != inspect.StepResolve && x.Step != inspect.StepConnect {
+			return // a plain request went another way meanwhile
+		}
 		x.Seen.DNS, x.Seen.TCP = dns, tcp
-		if tcp != nil && x.Step == inspect.StepResolve {
+		if tcp != nil {
 			x.Step = inspect.StepConnect
 		}
 	})
 }
 
-// checkStall records a provisional verdict when the step has lasted too long,
-// else looks again when it will have.
+// checkStall records a provisional verdict when a step has lasted too long, and
+// another when that turns out to be something else. It looks again when the next
+// step may have lasted too long; not for ever at tunnels in peaceful use.
 func (a *attempt) checkStall() {
-	a.mu.Lock()
-	if a.over || a.told {
-		a.mu.Unlock()
-		return
-	}
+	a.telling.Lock()
+	defer a.telling.Unlock()
+	again := stallAfter / 4
 	since, waiting := a.waiting()
-	now := time.Now()
-	if left := since.Add(stallAfter).Sub(now); left > 0 || !waiting {
-		a.stall.Reset(max(left, stallAfter/4))
-		a.mu.Unlock()
+	switch left := time.Until(since.Add(stallAfter)); {
+	case a.over:
+		return
+	case waiting && left > 0:
+		again = left
+	case waiting || a.told != "":
+		a.tell()
+	case a.wire.Settled():
 		return
 	}
-	a.told = true
-	x := a.a
-	a.server.wg.Add(1) // the attempt is not over, so Shutdown is still waiting for it
-	defer a.server.wg.Done()
-	a.mu.Unlock()
+	a.stall.Reset(again)
+}
 
+// tell records a provisional verdict, if it is news.
+func (a *attempt) tell() {
+	x := a.facts()
 	x.Open = true
-	x.Elapsed = now.Sub(a.start)
-	a.look(&x)
-	v := inspect.Diagnose(&x)
-	a.provisional(&x, v)
-	if a.server.Probe == nil || x.Puzzle() == inspect.PuzzleNone {
+	v := a.judge(x)
+	a.provisional(x, v)
+	if a.server.Probe == nil || x.Probes != nil || x.Puzzle() == inspect.PuzzleNone {
 		return
 	}
 	// Nobody answers: a comparison need not wait until the client gives up, which
 	// may take minutes, and the final verdict can use it.
-	x.Probes = a.server.Probe(a.server.ctx, &x)
+	a.server.compare(x)
 	a.set(func(y *inspect.Attempt) { y.Probes = x.Probes })
-	if w := inspect.Diagnose(&x); w.Fault != v.Fault {
-		a.provisional(&x, w)
-	}
+	a.provisional(x, a.judge(x))
 }
 
-// provisional records a verdict that a final one will replace; never after it.
+// provisional records a verdict that the final one will replace.
 func (a *attempt) provisional(x *inspect.Attempt, v inspect.Verdict) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if !a.over {
-		a.server.record(x, v)
+	if v.Fault == a.told {
+		return
 	}
+	a.told = v.Fault
+	if v.Outcome == inspect.OK {
+		a.told = ""
+	}
+	a.server.record(x, v)
 }
 
 // waiting says whether the person is waiting for something, and since when. An
 // open tunnel that was once in use, or that the client has not yet used, is
-// waited for by nobody.
+// waited for by nobody; nor is the next event of a stream of events.
 func (a *attempt) waiting() (since time.Time, yes bool) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
 	switch a.a.Step {
-	case inspect.StepResolve, inspect.StepConnect, inspect.StepRequest:
+	case inspect.StepResolve, inspect.StepConnect:
 		return a.stepped, true
+	case inspect.StepRequest:
+		return later(a.stepped, a.upload.moved()), true
 	case inspect.StepResponse:
-		if a.body != nil {
-			return a.start.Add(time.Duration(a.body.last.Load())), true
-		}
+		return a.body.moved(), a.body != nil && !a.body.events
 	case inspect.StepHandshake:
-		f := a.wire.Facts()
-		if f.Client.Protocol != "tls" || a.wire.Settled() || f.ClientFirst > 0 {
+		if a.wire.Settled() {
 			return a.stepped, false
 		}
+		f := a.wire.Facts()
 		last := max(f.Client.LastAt, f.Server.LastAt)
-		return a.start.Add(last), true
+		return a.stepped.Add(last), f.Client.Protocol == "tls" && f.ClientFirst == 0
 	}
 	return a.stepped, false
 }
 
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
+}
+
+// judge takes over what passed in clear and says what to make of it all. If that
+// panics, it says so: there must be a verdict.
+func (a *attempt) judge(x *inspect.Attempt) (v inspect.Verdict) {
+	defer func() {
+		if p := recover(); p != nil {
+			x.Internal = panicked(p)
+			v = inspect.Diagnose(&inspect.Attempt{Start: x.Start, Mode: x.Mode, Internal: x.Internal, Open: x.Open})
+		}
+	}()
+	a.look(x)
+	return inspect.Diagnose(x)
+}
+
 // look takes over what passed in clear.
 func (a *attempt) look(x *inspect.Attempt) {
-	if a.body != nil && x.Open && x.Seen.HTTP != nil {
+	a.mu.Lock()
+	b := a.body
+	a.mu.Unlock()
+	if b != nil && x.Open && x.Seen.HTTP != nil {
 		h := *x.Seen.HTTP
-		h.Body = a.body.n.Load()
-		h.StalledMs = float64((x.Elapsed - time.Duration(a.body.last.Load())).Milliseconds())
+		h.Body = b.n.Load()
+		h.StalledMs = ms(a.start.Add(x.Elapsed).Sub(b.moved()))
 		x.Seen.HTTP = &h
 	}
 	if x.Mode != inspect.Tunnel || x.Seen.TCP == nil || x.Seen.TCP.Addr == "" {
@@ -178,51 +223,79 @@ func (a *attempt) look(x *inspect.Attempt) {
 }
 
 // finish ends the attempt: diagnose, compare if that helps, record. It is
-// deferred, so that it happens once, whatever happens, a panic included.
+// deferred, so that it happens once, whatever happens, a panic included. That
+// goes on as one that net/http knows: it breaks the connection off.
 func (s *Server) finish(a *attempt) {
 	if p := recover(); p != nil {
-		if p == http.ErrAbortHandler {
-			defer panic(p)
-		} else {
-			a.set(func(x *inspect.Attempt) { x.Internal = fmt.Sprintf("panic: %v: %s", p, where(debug.Stack())) })
+		defer panic(http.ErrAbortHandler)
+		if p != http.ErrAbortHandler {
+			a.failed(p)
 		}
 	}
 	x := a.close()
-	a.look(x)
-	v := inspect.Diagnose(x)
+	v := a.judge(x)
 	if s.Probe != nil && x.Probes == nil && (x.Puzzle() != inspect.PuzzleNone || s.ProbeAlways && x.SpokeTLS()) && s.ctx.Err() == nil {
-		x.Probes = s.Probe(s.ctx, x)
-		v = inspect.Diagnose(x)
+		s.compare(x)
+		v = a.judge(x)
 	}
 	s.record(x, v)
 }
 
-// close takes the facts out; nothing changes them afterwards.
+// close takes the facts out; nothing changes them afterwards. It waits for a
+// comparison under way, which is worth it, and so nothing provisional follows.
 func (a *attempt) close() *inspect.Attempt {
-	a.mu.Lock()
-	defer a.mu.Unlock()
+	a.telling.Lock()
+	defer a.telling.Unlock()
 	a.over = true
 	a.stall.Stop()
-	a.a.Elapsed = time.Since(a.start)
-	x := a.a
-	return &x
+	x := a.facts()
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.closed = true
+	return x
 }
 
+// compare adds what connections of our own come to.
+func (s *Server) compare(x *inspect.Attempt) {
+	defer func() {
+		if p := recover(); p != nil {
+			x.Probes = []inspect.Probe{{Result: panicked(p)}}
+		}
+	}()
+	x.Probes = s.Probe(s.ctx, x)
+}
+
+// record hands an attempt over. It survives a panic there: nobody is left who
+// could be told, and the others must go on.
 func (s *Server) record(x *inspect.Attempt, v inspect.Verdict) {
+	defer func() { _ = recover() }()
 	x.RetryOf = s.repeats.of(x, v)
 	if s.Record != nil {
 		s.Record(x.Record(v))
 	}
 }
 
-// where finds the line of a stack trace that a panic happened in.
+// failed keeps what went wrong in faultline itself.
+func (a *attempt) failed(p any) {
+	words := panicked(p)
+	a.set(func(x *inspect.Attempt) { x.Internal = words })
+}
+
+// panicked puts a panic in words; only its own deferred function may call it.
+func panicked(p any) string {
+	return clip(fmt.Sprintf("panic at %s: %v", where(debug.Stack()), p), maxField)
+}
+
+// where finds the line of ours that panicked in a stack trace.
 func where(stack []byte) string {
+	_, stack, _ = bytes.Cut(stack, []byte("\npanic("))
 	for line := range strings.Lines(string(stack)) {
-		if strings.Contains(line, "faultline/") && !strings.Contains(line, "attempt.go") && strings.HasPrefix(line, "\t") {
-			return strings.TrimSpace(line)
+		if strings.HasPrefix(line, "\t") && !strings.Contains(line, "/src/runtime/") {
+			line, _, _ = strings.Cut(strings.TrimSpace(line), " ")
+			return filepath.Base(line)
 		}
 	}
-	return "unknown place"
+	return "an unknown place"
 }
 
 // repeatWindow: one navigation to a failing site makes one to eleven
@@ -267,27 +340,41 @@ func (r *repeats) of(x *inspect.Attempt, v inspect.Verdict) string {
 }
 
 // newID makes an identity that sorts by time: microseconds since 1970 and three
-// random bytes, 16 characters of base32hex (RFC 4648 §7).
+// random bytes, 16 characters of base32hex (RFC 4648 §7). No two of one process
+// have the same time.
 func newID(now time.Time) string {
+	t := now.UnixMicro()
+	for {
+		last := lastID.Load()
+		t = max(t, last+1)
+		if lastID.CompareAndSwap(last, t) {
+			break
+		}
+	}
 	var b [10]byte
-	binary.BigEndian.PutUint64(b[:8], uint64(now.UnixMicro())<<8)
+	binary.BigEndian.PutUint64(b[:8], uint64(t)<<8)
 	_, _ = rand.Read(b[7:]) // never fails since Go 1.24
 	return strings.ToLower(base32.HexEncoding.EncodeToString(b[:]))
 }
 
-// splitTarget reads "host:port", "[v6]:port" or a host with the mode's usual
-// port.
+var lastID atomic.Int64 // microseconds
+
+// splitTarget reads "host:port" or "[v6]:port". A URL may leave out the port, a
+// CONNECT may not (RFC 9110 §9.3.6).
 func splitTarget(target string, mode inspect.Mode) (host string, port uint16, err error) {
 	host, p, err := net.SplitHostPort(target)
-	if err != nil {
-		host, p = strings.Trim(target, "[]"), "443"
-		if mode == inspect.Plain {
-			p = "80"
-		}
+	if err != nil && mode == inspect.Plain {
+		host, p, err = strings.TrimSuffix(strings.TrimPrefix(target, "["), "]"), "80", nil
 	}
-	n, err := strconv.ParseUint(p, 10, 16)
-	if err != nil || n == 0 {
-		return clip(host, 300), 0, fmt.Errorf("port %q is none", clip(p, 10))
+	host = clip(strings.TrimSuffix(host, "."), 300)
+	n, bad := strconv.ParseUint(p, 10, 16)
+	switch {
+	case err != nil:
+		return clip(target, 300), 0, fmt.Errorf("%q is no host with a port", clip(target, 300))
+	case host == "":
+		return host, uint16(n), fmt.Errorf("%q names no host", clip(target, 300))
+	case bad != nil || n == 0:
+		return host, 0, fmt.Errorf("%q is no port", clip(p, 10))
 	}
-	return clip(strings.TrimSuffix(host, "."), 300), uint16(n), nil
+	return host, uint16(n), nil
 }

@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"strconv"
 	"strings"
 	"time"
 
@@ -42,10 +43,16 @@ type dialFunc func(ctx context.Context, host string, port uint16, watch func(*in
 	*net.TCPConn, *inspect.DNSStep, *inspect.TCPStep, error)
 
 // reach resolves and dials, and keeps the facts.
-func (s *Server) reach(ctx context.Context, a *attempt, dial dialFunc) (*net.TCPConn, error) {
-	x := &a.a
+func (s *Server) reach(ctx context.Context, a *attempt, dial dialFunc) (conn *net.TCPConn, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			a.failed(p)
+			conn, err = nil, errInternal
+		}
+	}()
+	x := a.facts()
 	if x.Refused != "" {
-		return nil, errInvalidName
+		return nil, errRefused
 	}
 	if strings.EqualFold(x.Host, LocalHost) {
 		a.set(func(x *inspect.Attempt) { x.Refused = inspect.RefusedLoop })
@@ -53,20 +60,21 @@ func (s *Server) reach(ctx context.Context, a *attempt, dial dialFunc) (*net.TCP
 	}
 	conn, dns, tcp, err := dial(ctx, x.Host, x.Port, a.dialled)
 	a.dialled(dns, tcp)
-	a.set(func(x *inspect.Attempt) {
-		switch {
-		case errors.Is(err, ErrLoop):
-			x.Refused = inspect.RefusedLoop
-		case errors.Is(err, errInvalidName):
-			x.Refused = inspect.RefusedName
-		case err != nil && s.ctx.Err() != nil:
-			x.Seen.End = &inspect.EndStep{First: "faultline", Ms: sinceMs(a.start)}
-		case errors.Is(err, context.Canceled):
-			x.Seen.End = &inspect.EndStep{First: "client", Client: "fin", Ms: sinceMs(a.start)}
-		}
-	})
+	switch {
+	case errors.Is(err, ErrLoop):
+		a.set(func(x *inspect.Attempt) { x.Refused = inspect.RefusedLoop })
+	case errors.Is(err, errInvalidName):
+		a.set(func(x *inspect.Attempt) { x.Refused = inspect.RefusedName })
+	case err != nil && ctx.Err() != nil:
+		a.left(nil)
+	}
 	return conn, err
 }
+
+var (
+	errInternal = errors.New("faultline failed")
+	errRefused  = errors.New("refused")
+)
 
 // accept tells the client that its tunnel stands.
 func accept(client net.Conn) error {
@@ -74,12 +82,16 @@ func accept(client net.Conn) error {
 	return err
 }
 
-// left: the client was gone before its tunnel stood.
+// left: the client went away before there was anything to see, or we do.
 func (a *attempt) left(err error) {
-	a.set(func(x *inspect.Attempt) {
-		x.Step = inspect.StepEnd
-		x.Seen.End = &inspect.EndStep{First: "client", Client: "reset", Error: err.Error(), Ms: sinceMs(a.start)}
-	})
+	end := &inspect.EndStep{First: "client", Client: "fin", Ms: sinceMs(a.start)}
+	if a.server.ctx.Err() != nil {
+		end.First, end.Client = "faultline", "ours"
+	}
+	if err != nil {
+		end.Client, end.Error = how(err), inspect.Printable([]byte(err.Error()))
+	}
+	a.set(func(x *inspect.Attempt) { x.Step, x.Seen.End = inspect.StepEnd, end })
 }
 
 // tunnel relays both ways with an eye on what passes in clear, until both sides
@@ -88,6 +100,7 @@ func (s *Server) tunnel(a *attempt, client, server *net.TCPConn, early []byte) {
 	a.set(func(x *inspect.Attempt) { x.Step = inspect.StepHandshake })
 	began := time.Now()
 	end := relay(s.ctx, client, server, relayOptions{
+		began:   began,
 		early:   early,
 		tap:     func(side wire.Side, b []byte) { a.wire.Feed(side, b, time.Since(began)) },
 		settled: a.wire.Settled,
@@ -103,26 +116,45 @@ func (s *Server) tunnel(a *attempt, client, server *net.TCPConn, early []byte) {
 	})
 }
 
-// refuse answers a CONNECT that could not be served. The status is the one that
-// makes Firefox show its own page for the cause; the body is for everything
-// that shows it, and must not be empty, or Firefox blames the site.
-func refuse(client net.Conn, a *attempt) {
-	a.mu.Lock()
-	x := a.a
-	a.mu.Unlock()
-	x.Elapsed = time.Since(a.start)
-	v := inspect.Diagnose(&x)
-	status := refusalStatus(v)
-	body := explain(v, x.Target)
-	_ = client.SetWriteDeadline(time.Now().Add(refuseTimeout))
-	fmt.Fprintf(client, "HTTP/1.1 %d %s\r\nProxy-Status: %s\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: %d\r\nConnection: close\r\n\r\n%s",
-		status, http.StatusText(status), proxyStatus(v), len(body), body)
+// refuse answers a CONNECT that could not be served, and gives the client the
+// time to read it: what it has sent meanwhile would turn our end into a reset,
+// and that throws the answer away.
+func refuse(client *net.TCPConn, a *attempt) {
+	resp := a.refusal()
+	resp.Close = true
+	_ = client.SetDeadline(time.Now().Add(refuseTimeout))
+	if resp.Write(client) == nil && client.CloseWrite() == nil {
+		_, _ = io.Copy(io.Discard, client)
+	}
 }
 
-// refuseTimeout is how long a client may take to read a refusal.
-const refuseTimeout = 5 * time.Second
+// refuseTimeout is how long a client may take to read a refusal and leave: on a
+// real network a round trip, here none at all.
+const refuseTimeout = 500 * time.Millisecond
 
-func refusalStatus(v inspect.Verdict) int {
+// refusal is the answer to what could not be served. The status is the one that
+// makes Firefox show its own page for the cause; the body is for everything
+// that shows it, and must not be empty, or Firefox blames the site.
+func (a *attempt) refusal() *http.Response {
+	x := a.facts()
+	v := a.judge(x)
+	text := explain(v, x.Target)
+	return &http.Response{
+		StatusCode: refusalStatus(x, v), ProtoMajor: 1, ProtoMinor: 1,
+		Header: http.Header{
+			"Proxy-Status":   {proxyStatus(v)},
+			"Content-Type":   {"text/plain; charset=utf-8"},
+			"Content-Length": {strconv.Itoa(len(text))},
+			"Cache-Control":  {"no-store"},
+		},
+		ContentLength: int64(len(text)), Body: io.NopCloser(strings.NewReader(text)),
+	}
+}
+
+func refusalStatus(x *inspect.Attempt, v inspect.Verdict) int {
+	if x.Refused == inspect.RefusedRequest {
+		return http.StatusBadRequest
+	}
 	if f, ok := inspect.Lookup(v.Fault); ok {
 		if status := inspect.ConnectStatus(f); status != http.StatusOK {
 			return status
@@ -160,8 +192,6 @@ func explain(v inspect.Verdict, target string) string {
 
 // hijacked receives a CONNECT from goproxy, with the connection keepEarly gave.
 func (s *Server) hijacked(r *http.Request, client net.Conn, _ *goproxy.ProxyCtx) {
-	s.wg.Add(1)
-	defer s.wg.Done()
 	c, ok := client.(earlyConn)
 	if !ok { // only if goproxy stops passing on what Hijack returned
 		client.Close()

@@ -1,14 +1,17 @@
 package proxy
 
 import (
-	"bufio"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"net/http/httptrace"
+	"net/netip"
+	"net/textproto"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -23,27 +26,26 @@ import (
 // plain is the life of a plain http:// request: goproxy makes the round trip,
 // our hooks see it, and what the server did to the body is done to the client.
 func (s *Server) plain(w http.ResponseWriter, r *http.Request) {
-	s.wg.Add(1)
-	defer s.wg.Done()
-	a := s.begin(inspect.Plain, r, r.URL.Host)
-	p := &plainAttempt{attempt: a, upstream: s.Dial.chains(a.a.Host)}
-	defer s.finish(a)
+	p := s.beginPlain(w, r)
+	defer s.finish(p.attempt)
+	defer p.client.close()
+	defer p.rescue()
 
-	a.set(func(x *inspect.Attempt) {
-		x.URL = redact(r.URL)
-		x.Seen.HTTP = &inspect.HTTPStep{Method: r.Method}
-	})
 	ctx := httptrace.WithClientTrace(context.WithValue(r.Context(), plainKey{}, p), p.trace())
-	rc := http.NewResponseController(w)
-	s.proxy.ServeHTTP(edgeWriter{w, rc}, r.WithContext(ctx))
-	p.done(r, rc)
+	s.proxy.ServeHTTP(p.client, r.WithContext(ctx))
+	p.done(r)
 }
 
 // A plainAttempt is an attempt whose HTTP can be seen.
 type plainAttempt struct {
 	*attempt
-	upstream bool      // it goes through the upstream proxy
-	sent     time.Time // when the request was written
+	client   *edgeWriter
+	method   string
+	upstream bool // it goes through the upstream proxy
+	asked    bool // the transport took the request
+
+	// The transport's goroutines tell what follows; the attempt's lock guards it.
+	sent time.Time // when the request was written
 }
 
 type plainKey struct{}
@@ -53,31 +55,75 @@ func plainFrom(ctx context.Context) *plainAttempt {
 	return p
 }
 
+func (s *Server) beginPlain(w http.ResponseWriter, r *http.Request) *plainAttempt {
+	a := s.begin(inspect.Plain, r, r.URL.Host)
+	p := &plainAttempt{
+		attempt: a, method: r.Method, upstream: a.a.Chain != "",
+		client: &edgeWriter{ResponseWriter: w, rc: http.NewResponseController(w), stop: s.ctx},
+	}
+	a.set(func(x *inspect.Attempt) {
+		x.URL = redact(r.URL)
+		switch ip, literal := literal(x.Host); {
+		case x.Refused != "":
+		case r.URL.Scheme != "http":
+			x.Refused = inspect.RefusedRequest
+			x.Internal = fmt.Sprintf("%s:// was asked for without a tunnel (CONNECT)", clip(r.URL.Scheme, 16))
+		case p.upstream && literal && s.Dial.forbids(netip.AddrPortFrom(ip, x.Port)):
+			x.Refused = inspect.RefusedLoop // the upstream proxy would send it back
+		}
+		if r.Body != nil && r.Body != http.NoBody {
+			a.upload = newBody(a, r.Body)
+			r.Body = a.upload
+		}
+	})
+	return p
+}
+
+// http changes the HTTP step. Records share the old one.
+func (p *plainAttempt) http(change func(*inspect.HTTPStep)) {
+	p.set(func(x *inspect.Attempt) {
+		h := inspect.HTTPStep{Method: p.method}
+		if x.Seen.HTTP != nil {
+			h = *x.Seen.HTTP
+		}
+		change(&h)
+		x.Seen.HTTP = &h
+	})
+}
+
 // trace takes what the transport tells of the round trip.
 func (p *plainAttempt) trace() *httptrace.ClientTrace {
 	return &httptrace.ClientTrace{
+		GetConn: func(string) { // again, when a connection that was kept is dead
+			p.asked = true
+			p.set(func(x *inspect.Attempt) {
+				x.Step, x.Seen.DNS, x.Seen.TCP, x.Seen.HTTP = inspect.StepResolve, nil, nil, nil
+				p.sent = time.Time{}
+			})
+		},
 		GotConn: func(i httptrace.GotConnInfo) {
 			p.set(func(x *inspect.Attempt) {
 				x.Step = inspect.StepRequest
-				if i.Reused {
-					x.Seen.DNS = nil
-					x.Seen.TCP = &inspect.TCPStep{Reused: true, Addr: i.Conn.RemoteAddr().String()}
-				}
+				x.Seen.HTTP = &inspect.HTTPStep{Method: p.method}
+				x.Seen.DNS, x.Seen.TCP = i.Conn.(*plainConn).use()
 			})
 		},
 		WroteRequest: func(httptrace.WroteRequestInfo) {
 			p.set(func(*inspect.Attempt) { p.sent = time.Now() })
 		},
 		GotFirstResponseByte: func() {
-			p.set(func(x *inspect.Attempt) {
-				x.Step = inspect.StepResponse
+			p.http(func(h *inspect.HTTPStep) {
 				if !p.sent.IsZero() {
-					h := *x.Seen.HTTP
 					wait := sinceMs(p.sent)
 					h.FirstByteMs = &wait
-					x.Seen.HTTP = &h
 				}
 			})
+		},
+		Got1xxResponse: func(code int, header textproto.MIMEHeader) error {
+			if code != http.StatusContinue { // net/http says that itself
+				p.client.inform(code, http.Header(header))
+			}
+			return nil
 		},
 	}
 }
@@ -88,122 +134,161 @@ func (s *Server) dialPlain(ctx context.Context, addr string) (net.Conn, error) {
 	if p == nil {
 		return nil, errors.New("dial without an attempt")
 	}
-	// The transport's context outlives the request; ours ends with the server.
+	// The transport may go on when the request is over, for the next one.
+	if !s.enter() {
+		return nil, s.ctx.Err()
+	}
+	defer s.wg.Done()
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	defer context.AfterFunc(s.ctx, cancel)()
-	dial := s.Dial.dial
-	if p.upstream {
-		dial = func(ctx context.Context, host string, _ uint16, watch func(*inspect.DNSStep, *inspect.TCPStep)) (
-			*net.TCPConn, *inspect.DNSStep, *inspect.TCPStep, error) {
-			return s.Dial.dialUpstream(ctx, host, watch)
+
+	c := &plainConn{}
+	conn, err := s.reach(ctx, p.attempt, func(ctx context.Context, host string, port uint16, watch func(*inspect.DNSStep, *inspect.TCPStep)) (
+		conn *net.TCPConn, dns *inspect.DNSStep, tcp *inspect.TCPStep, err error) {
+		if p.upstream {
+			conn, dns, tcp, err = s.Dial.dialUpstream(ctx, host, watch)
+		} else {
+			conn, dns, tcp, err = s.Dial.dial(ctx, host, port, watch)
 		}
-	}
-	conn, err := s.reach(ctx, p.attempt, dial)
+		c.dns, c.tcp = dns, tcp
+		return conn, dns, tcp, err
+	})
 	if err != nil {
 		return nil, err
 	}
 	_ = conn.SetKeepAliveConfig(net.KeepAliveConfig{Enable: true, Idle: keepAliveIdle, Interval: keepAliveIdle})
-	return conn, nil
+	c.TCPConn = conn
+	return c, nil
+}
+
+// plainConn is a connection to a server that knows how it was made: the request
+// that it was made for may have gone another way.
+type plainConn struct {
+	*net.TCPConn
+	dns  *inspect.DNSStep
+	tcp  *inspect.TCPStep
+	used atomic.Bool
+}
+
+// use gives the facts of the connection's making to its first user.
+func (c *plainConn) use() (*inspect.DNSStep, *inspect.TCPStep) {
+	if c.used.Swap(true) {
+		return nil, &inspect.TCPStep{Reused: true, Addr: c.tcp.Addr}
+	}
+	return c.dns, c.tcp
 }
 
 // request is goproxy's hook before the round trip.
 func (s *Server) request(r *http.Request, ctx *goproxy.ProxyCtx) (*http.Request, *http.Response) {
-	ctx.RoundTripper = goproxy.RoundTripperFunc(func(r *http.Request, _ *goproxy.ProxyCtx) (*http.Response, error) {
-		resp, err := s.tr.RoundTrip(r)
-		p := plainFrom(r.Context())
-		if err != nil || p == nil {
-			return resp, err
-		}
-		p.answered(resp)
-		return resp, nil
-	})
+	ctx.RoundTripper = goproxy.RoundTripperFunc(s.roundTrip)
 	return r, nil
 }
 
-// answered keeps the head of a response and watches over its body.
+// roundTrip always has an answer: where the server gave none, ours says why.
+func (s *Server) roundTrip(r *http.Request, _ *goproxy.ProxyCtx) (*http.Response, error) {
+	p := plainFrom(r.Context())
+	if p.facts().Refused != "" {
+		return p.refusal(), nil
+	}
+	dropHopByHop(r.Header)
+	r.Close = false // which was about the client's connection
+	if r.Header["User-Agent"] == nil {
+		r.Header["User-Agent"] = []string{""} // none, instead of Go's own
+	}
+	resp, err := s.tr.RoundTrip(r)
+	p.client.seal()
+	if err == nil && resp.StatusCode < 100 { // net/http reads it and panics when it is to write it
+		resp.Body.Close()
+		err = fmt.Errorf("malformed HTTP status code %q", resp.Status)
+	}
+	if err != nil {
+		p.unanswered(err, r)
+		return p.refusal(), nil
+	}
+	p.answered(resp)
+	if p.upstream && resp.StatusCode == http.StatusProxyAuthRequired {
+		resp.Body.Close() // the client has no credentials for that proxy, and cannot give them
+		return p.refusal(), nil
+	}
+	dropHopByHop(resp.Header)
+	if resp.StatusCode != http.StatusSwitchingProtocols { // else the body is the connection, and goproxy relays it
+		resp.Body = p.watch(resp)
+	}
+	return resp, nil
+}
+
+// answered keeps the head of a response.
 func (p *plainAttempt) answered(resp *http.Response) {
-	p.set(func(x *inspect.Attempt) {
-		x.Step = inspect.StepResponse
-		h := *x.Seen.HTTP
+	field := func(name string) string { return inspect.Printable([]byte(resp.Header.Get(name))) }
+	p.http(func(h *inspect.HTTPStep) {
 		h.Proto, h.Status, h.Length = resp.Proto, resp.StatusCode, resp.ContentLength
 		h.Reason = inspect.Printable([]byte(strings.TrimSpace(strings.TrimPrefix(resp.Status, strconv.Itoa(resp.StatusCode)))))
-		h.Server = inspect.Printable([]byte(resp.Header.Get("Server")))
-		h.Type = inspect.Printable([]byte(resp.Header.Get("Content-Type")))
-		h.Upgrade = inspect.Printable([]byte(resp.Header.Get("Upgrade")))
-		h.ProxyStatus = inspect.Printable([]byte(resp.Header.Get("Proxy-Status")))
+		h.Server, h.Type, h.Upgrade, h.ProxyStatus = field("Server"), field("Content-Type"), field("Upgrade"), field("Proxy-Status")
 		if u, err := resp.Location(); err == nil {
 			h.Location = redact(u)
 		} else if resp.StatusCode/100 == 3 && resp.Header.Get("Location") != "" {
+			if u := new(url.Error); errors.As(err, &u) {
+				err = u.Err // the rest is the URL
+			}
 			h.BadLocation = inspect.Printable([]byte(err.Error()))
 		}
+	})
+	p.set(func(x *inspect.Attempt) {
+		x.Step = inspect.StepResponse
 		if p.upstream && resp.StatusCode == http.StatusProxyAuthRequired {
 			x.Seen.TCP = &inspect.TCPStep{Reused: true, Proxy: &inspect.ProxyAnswer{
-				Addr: x.Chain, Status: resp.StatusCode, Challenge: inspect.Printable([]byte(resp.Header.Get("Proxy-Authenticate"))),
+				Addr: x.Chain, Status: resp.StatusCode, Reason: x.Seen.HTTP.Reason, Challenge: challenge(resp.Header),
 			}}
+			x.Seen.HTTP = nil // it is not the site that answered
 		}
-		x.Seen.HTTP = &h
 	})
-	if resp.StatusCode == http.StatusSwitchingProtocols {
-		return // the body is the connection; goproxy relays it
+}
+
+func challenge(h http.Header) string {
+	var all []string
+	for _, value := range h["Proxy-Authenticate"] {
+		all = append(all, schemes(value)...)
 	}
-	b := &body{ReadCloser: resp.Body, start: p.start}
-	b.last.Store(int64(time.Since(p.start)))
+	return clip(strings.Join(all, ", "), maxField)
+}
+
+// watch keeps an eye on a response's body.
+func (p *plainAttempt) watch(resp *http.Response) io.ReadCloser {
+	b := newBody(p.attempt, resp.Body)
+	kind, _, _ := strings.Cut(resp.Header.Get("Content-Type"), ";")
+	b.events = slices.Contains([]string{"text/event-stream", "multipart/x-mixed-replace"}, strings.ToLower(strings.TrimSpace(kind)))
 	p.set(func(*inspect.Attempt) { p.body = b })
-	resp.Body = b
+	return b
 }
 
-// response is goproxy's hook after the round trip. A round trip that failed has
-// no response; ours explains why.
-func (s *Server) response(resp *http.Response, ctx *goproxy.ProxyCtx) *http.Response {
-	if resp != nil || ctx.Error == nil {
-		return resp
+// unanswered keeps why there is no response. Where there was no connection, the
+// dial's facts say that already.
+func (p *plainAttempt) unanswered(err error, r *http.Request) {
+	words := inspect.Printable([]byte(err.Error()))
+	switch x := p.facts(); {
+	case !p.asked:
+		p.set(func(x *inspect.Attempt) { x.Refused, x.Internal = inspect.RefusedRequest, words })
+	case x.Seen.End != nil:
+	case p.upload.broke() != nil && how(p.upload.broke()) == "error" && !errors.Is(p.upload.broke(), io.ErrUnexpectedEOF):
+		p.set(func(x *inspect.Attempt) {
+			x.Refused, x.Internal = inspect.RefusedRequest, "the client's request: "+inspect.Printable([]byte(p.upload.broke().Error()))
+		})
+	case p.upload.broke() != nil:
+		p.left(p.upload.broke())
+	case r.Context().Err() != nil:
+		p.left(nil)
+	case x.Seen.HTTP != nil:
+		p.http(func(h *inspect.HTTPStep) { h.Error = words })
 	}
-	p := plainFrom(ctx.Req.Context())
-	if p == nil {
-		return nil
-	}
-	p.failed(ctx.Error)
-	p.mu.Lock()
-	x := p.a
-	p.mu.Unlock()
-	x.Elapsed = time.Since(p.start)
-	v := inspect.Diagnose(&x)
-	status := refusalStatus(v)
-	text := explain(v, x.Target)
-	return &http.Response{
-		StatusCode: status, Status: http.StatusText(status), Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1, Request: ctx.Req,
-		Header: http.Header{
-			"Proxy-Status": {proxyStatus(v)}, "Content-Type": {"text/plain; charset=utf-8"},
-			"Content-Length": {strconv.Itoa(len(text))}, "Cache-Control": {"no-store"},
-		},
-		ContentLength: int64(len(text)), Body: io.NopCloser(strings.NewReader(text)),
-	}
-}
-
-// failed keeps the words of a round trip that failed after a connection was
-// made; before that the dial's facts say more.
-func (p *plainAttempt) failed(err error) {
-	p.set(func(x *inspect.Attempt) {
-		switch {
-		case errors.Is(err, errConnect) || errors.Is(err, errResolve) || errors.Is(err, errInvalidName) || errors.Is(err, ErrLoop) || errors.Is(err, errProxy):
-			x.Seen.HTTP = nil
-		case errors.Is(err, context.Canceled):
-			x.Seen.End = &inspect.EndStep{First: "client", Ms: sinceMs(p.start)}
-		default:
-			h := *x.Seen.HTTP
-			h.Error = inspect.Printable([]byte(err.Error()))
-			x.Seen.HTTP = &h
-		}
-	})
 }
 
 // done looks at how the body ended. A body that broke off upstream must break
 // off for the client too, in the same way: a polite end would forge a complete
 // answer.
-func (p *plainAttempt) done(r *http.Request, rc *http.ResponseController) {
+func (p *plainAttempt) done(r *http.Request) {
 	b := p.body
-	if b == nil {
+	if b == nil { // our own answer, or a WebSocket that is over
 		p.set(func(x *inspect.Attempt) {
 			if x.Seen.HTTP != nil && x.Seen.HTTP.Status > 0 {
 				x.Step = inspect.StepEnd
@@ -211,67 +296,97 @@ func (p *plainAttempt) done(r *http.Request, rc *http.ResponseController) {
 		})
 		return
 	}
-	p.set(func(x *inspect.Attempt) {
-		h := *x.Seen.HTTP
+	broke := b.broke()
+	away := p.client.err != nil || r.Context().Err() != nil && !b.complete.Load()
+	p.http(func(h *inspect.HTTPStep) {
 		h.Body = b.n.Load()
-		if b.err != nil && !errors.Is(b.err, context.Canceled) {
-			h.BodyError = inspect.Printable([]byte(b.err.Error()))
-		} else {
-			x.Step = inspect.StepEnd
-		}
-		x.Seen.HTTP = &h
-		if r.Context().Err() != nil {
-			x.Seen.End = &inspect.EndStep{First: "client", Down: b.n.Load(), Ms: sinceMs(p.start)}
+		if broke != nil && !away {
+			h.BodyError = inspect.Printable([]byte(broke.Error()))
 		}
 	})
-	if b.err == nil {
+	switch {
+	case away:
+		p.left(p.client.err)
+	case broke == nil:
+		p.set(func(x *inspect.Attempt) { x.Step = inspect.StepEnd })
 		return
-	}
-	_ = rc.Flush() // the head, which a browser had got without us
-	if c, ok := r.Context().Value(connKey{}).(*frontConn); ok && errors.Is(b.err, syscall.ECONNRESET) {
-		_ = c.SetLinger(0)
+	case errors.Is(broke, syscall.ECONNRESET):
+		if c := connOf(r); c != nil {
+			_ = c.SetLinger(0)
+		}
 	}
 	panic(http.ErrAbortHandler)
 }
 
-// body counts a response's body and keeps the error that ended it. The counts
-// are read by the stall report too.
+// rescue answers a request at which faultline itself failed, if there is still
+// time for that; finish does the rest.
+func (p *plainAttempt) rescue() {
+	e := recover()
+	if e == nil {
+		return
+	}
+	if e == http.ErrAbortHandler || p.client.began {
+		panic(e)
+	}
+	p.failed(e)
+	resp := p.refusal()
+	for name, values := range resp.Header {
+		p.client.Header()[name] = values
+	}
+	p.client.WriteHeader(resp.StatusCode)
+	_, _ = io.Copy(p.client, resp.Body)
+}
+
+// body counts what is read of a body, and keeps the error that ended it.
 type body struct {
 	io.ReadCloser
-	start time.Time
-	n     atomic.Int64
-	last  atomic.Int64 // when the last byte came, since start
-	err   error
+	start    time.Time
+	n        atomic.Int64
+	last     atomic.Int64 // when the last byte came, since start
+	err      atomic.Pointer[error]
+	complete atomic.Bool
+	events   bool // its silence means nothing
+}
+
+func newBody(a *attempt, rc io.ReadCloser) *body {
+	b := &body{ReadCloser: rc, start: a.start}
+	b.last.Store(int64(time.Since(a.start)))
+	return b
 }
 
 func (b *body) Read(p []byte) (int, error) {
 	n, err := b.ReadCloser.Read(p)
 	b.n.Add(int64(n))
 	b.last.Store(int64(time.Since(b.start)))
-	if err != nil && err != io.EOF {
-		b.err = err
+	switch err {
+	case nil:
+	case io.EOF:
+		b.complete.Store(true)
+	case http.ErrBodyReadAfterClose: // by the transport, which has its answer
+	default:
+		b.err.Store(&err)
 	}
 	return n, err
 }
 
-// edgeWriter passes on what it gets at once: goproxy holds back every stream
-// that does not call itself an event stream.
-type edgeWriter struct {
-	http.ResponseWriter
-	rc *http.ResponseController
-}
-
-func (w edgeWriter) Write(b []byte) (int, error) {
-	n, err := w.ResponseWriter.Write(b)
-	if err == nil {
-		err = w.rc.Flush()
+// broke is the error that ended it early, nil if there was none.
+func (b *body) broke() error {
+	if b == nil {
+		return nil
 	}
-	return n, err
+	if err := b.err.Load(); err != nil {
+		return *err
+	}
+	return nil
 }
 
-func (w edgeWriter) Flush() { _ = w.rc.Flush() }
-
-func (w edgeWriter) Hijack() (net.Conn, *bufio.ReadWriter, error) { return w.rc.Hijack() }
+// moved is when the last byte came.
+func (b *body) moved() time.Time {
+	if b == nil {
+		return time.Time{}
+	}
+	return b.start.Add(time.Duration(b.last.Load()))
+}
 
 // redact is a URL that may be written down: no credentials, no fragment, the
 // names in its query without their values.

@@ -75,6 +75,9 @@ type relayOptions struct {
 	// written on. nil: nobody counts.
 	skipped func(side wire.Side, n int64)
 
+	// began is when the tunnel did, from which all times count. Zero: now.
+	began time.Time
+
 	hold, idle time.Duration // 0: holdFor, halfClosedIdle; tests shorten them
 }
 
@@ -162,7 +165,10 @@ func newRelaying(client, server *net.TCPConn, o relayOptions) *relaying {
 	if o.idle == 0 {
 		o.idle = halfClosedIdle
 	}
-	r := &relaying{opts: o, began: time.Now(), spoke: make(chan struct{}), closed: make(chan struct{})}
+	if o.began.IsZero() {
+		o.began = time.Now()
+	}
+	r := &relaying{opts: o, began: o.began, spoke: make(chan struct{}), closed: make(chan struct{})}
 	// A deadline that is left from earlier would look like a fault of the peer.
 	_ = client.SetDeadline(time.Time{})
 	_ = server.SetDeadline(time.Time{})

@@ -26,8 +26,9 @@ type Server struct {
 	// proxy cannot be sent to itself.
 	Dial Dialer
 	// Record receives every attempt with its verdict: once when it is over, and
-	// before that at most once as provisional, when a step stalls. It is called
-	// from many goroutines. nil: nobody wants to know.
+	// before that as provisional when a step stalls, and when that is made out to
+	// be something else. It is called from many goroutines; the records of one
+	// attempt come one after the other. nil: nobody wants to know.
 	Record func(*inspect.Record)
 	// Probe makes a connection of our own to the same place, to compare. It is
 	// called after the client's connection has ended. nil: never.
@@ -41,9 +42,10 @@ type Server struct {
 	// path only, and those for LocalHost. nil: a line of text.
 	Local http.Handler
 
-	stop    context.CancelFunc
 	ctx     context.Context
-	wg      sync.WaitGroup // tunnels: http.Server forgets hijacked connections
+	stop    context.CancelFunc
+	mu      sync.Mutex     // makes stopping and entering exclude each other
+	wg      sync.WaitGroup // what is under way: http.Server forgets hijacked connections
 	http    *http.Server
 	proxy   *goproxy.ProxyHttpServer
 	tr      *http.Transport
@@ -69,7 +71,9 @@ func (s *Server) Serve(l net.Listener) error {
 // recorded, or until ctx is done.
 func (s *Server) Shutdown(ctx context.Context) error {
 	s.start.Do(func() { s.init(nil) })
+	s.mu.Lock()
 	s.stop()
+	s.mu.Unlock()
 	err := s.http.Shutdown(ctx)
 	done := make(chan struct{})
 	go func() {
@@ -79,10 +83,22 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	select {
 	case <-done:
 	case <-ctx.Done():
-		err = errors.Join(err, ctx.Err())
+		err = errors.Join(err, ctx.Err(), s.http.Close())
 	}
 	s.tr.CloseIdleConnections()
 	return err
+}
+
+// enter says that something begins which Shutdown has to wait for; false when it
+// is too late for that.
+func (s *Server) enter() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.ctx.Err() != nil {
+		return false
+	}
+	s.wg.Add(1)
+	return true
 }
 
 func (s *Server) init(addr net.Addr) {
@@ -106,7 +122,6 @@ func (s *Server) init(addr net.Addr) {
 		return &goproxy.ConnectAction{Action: goproxy.ConnectHijack, Hijack: s.hijacked}, host
 	})
 	p.OnRequest().DoFunc(s.request)
-	p.OnResponse().DoFunc(s.response)
 	s.proxy = p
 
 	s.http = &http.Server{
@@ -117,6 +132,7 @@ func (s *Server) init(addr net.Addr) {
 		ErrorLog:          log.New(discard{}, "", 0),
 		BaseContext:       func(net.Listener) context.Context { return s.ctx },
 		ConnContext:       func(ctx context.Context, c net.Conn) context.Context { return context.WithValue(ctx, connKey{}, c) },
+		ConnState:         idle,
 	}
 }
 
@@ -132,6 +148,9 @@ const (
 	maxRequestHead = 256 << 10
 	// maxResponseHead is what the most patient browser takes (Firefox: 384 KiB).
 	maxResponseHead = 384 << 10
+	// continueTimeout is how long a request's body waits for "100 Continue" when
+	// the client asked for that: about what clients themselves wait.
+	continueTimeout = time.Second
 	// idlePerHost is how many idle connections to one server are kept for plain
 	// HTTP. Go's default of 2 makes a busy page reconnect all the time.
 	idlePerHost = 64
@@ -139,7 +158,21 @@ const (
 
 type connKey struct{}
 
+// connOf is the client's connection, nil if it is of an unknown kind.
+func connOf(r *http.Request) *frontConn {
+	c, _ := r.Context().Value(connKey{}).(*frontConn)
+	return c
+}
+
 func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
+	if !s.enter() {
+		panic(http.ErrAbortHandler)
+	}
+	defer s.wg.Done()
+	if c := connOf(r); c != nil {
+		c.served.Store(true)
+		c.used()
+	}
 	switch {
 	case r.Method == http.MethodConnect:
 		s.proxy.ServeHTTP(keepEarly{w}, r)
@@ -204,9 +237,8 @@ func (s *Server) Redial(ctx context.Context, a *inspect.Attempt, direct *net.Dia
 	return direct.DialContext(ctx, "tcp", addr)
 }
 
-// isSelf: a connection to addr would reach this proxy. Every loopback address
-// with our port counts when we listen on one of them: the system may route
-// 127.0.0.2 elsewhere, but nobody is served by trying.
+// isSelf: a connection to addr would reach this proxy. Another loopback address
+// with our port does so only when we listen on all of them.
 func (s *Server) isSelf(addr netip.AddrPort) bool {
 	ip := addr.Addr().Unmap().WithZone("")
 	for _, own := range s.self {
@@ -220,7 +252,7 @@ func (s *Server) isSelf(addr netip.AddrPort) bool {
 func (s *Server) transport() *http.Transport {
 	return &http.Transport{
 		Proxy: func(r *http.Request) (*url.URL, error) { // never the environment's: it could be us
-			if s.Dial.chains(r.URL.Hostname()) {
+			if p := plainFrom(r.Context()); p != nil && p.upstream {
 				return s.Dial.Upstream, nil
 			}
 			return nil, nil
@@ -231,6 +263,7 @@ func (s *Server) transport() *http.Transport {
 		DisableCompression:     true, // pass on what was asked for and what came
 		MaxIdleConnsPerHost:    idlePerHost,
 		IdleConnTimeout:        90 * time.Second,
+		ExpectContinueTimeout:  continueTimeout,
 		MaxResponseHeaderBytes: maxResponseHead,
 		ForceAttemptHTTP2:      false,
 	}
