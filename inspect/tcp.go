@@ -342,7 +342,7 @@ func (a *Attempt) cutCode() string {
 
 func tcpIpv6Broken(a *Attempt) *Finding {
 	t := a.Seen.TCP
-	if t == nil || t.Addr == "" {
+	if t == nil || t.Addr == "" || a.localhost() {
 		return nil
 	}
 	six := 0
@@ -364,9 +364,13 @@ func tcpIpv6Broken(a *Attempt) *Finding {
 	return &Finding{Why: t.said(), Chromium: none, Firefox: none} // it works, after a delay
 }
 
+// localhost: the name stands for both loopback addresses (RFC 6761), and most
+// servers listen on one of them only. That is no fault.
+func (a *Attempt) localhost() bool { return a.Seen.DNS != nil && a.Seen.DNS.From == "localhost" }
+
 func tcpSomeAddressesDead(a *Attempt) *Finding {
 	t := a.Seen.TCP
-	if t == nil || t.Addr == "" {
+	if t == nil || t.Addr == "" || a.localhost() {
 		return nil
 	}
 	dead := t.dead()
