@@ -113,6 +113,12 @@ func tcpUpstreamProxyFailed(a *Attempt) *Finding {
 		return nil
 	}
 	p := t.Proxy
+	if a.Mode == Plain && t.Addr != "" { // the request itself went to the proxy
+		if h := a.Seen.HTTP; h != nil && h.Status == 0 && h.Error != "" {
+			return &Finding{Why: fmt.Sprintf("upstream proxy %s gave no proper answer: %s", p.Addr, h.Error), Step: StepResponse}
+		}
+		return nil
+	}
 	if p.Status == 0 {
 		why := "upstream proxy " + p.Addr + ": " + orElse(p.Error, t.said())
 		return &Finding{Why: why, Title: "The proxy in front of faultline cannot be used.",

@@ -187,18 +187,18 @@ func TestConnectRefusals(t *testing.T) {
 			}
 		})
 	}
-	t.Run("timed out", func(t *testing.T) {
-		at, ok := hole(t)
-		if !ok {
-			skipf(t, "no address without an answer can be made here")
-		}
-		lim := quick()
-		lim.connect = 50 * time.Millisecond
-		s := newStand(t, nil)
-		s.server.Dial.limits = &lim
-		checkRefusal(t, s.ask("CONNECT "+at+" HTTP/1.1\r\nHost: x\r\n\r\n"), 504, "connection_timeout", "tcp-timeout")
-		s.expect("tcp-timeout")
-	})
+}
+
+func TestConnectTimedOut(t *testing.T) {
+	at, ok := hole(t)
+	if !ok {
+		skipf(t, "no address without an answer can be made here")
+	}
+	lim := quick()
+	lim.connect = 50 * time.Millisecond
+	s := newStand(t, func(s *stand) { s.server.Dial.limits = &lim })
+	checkRefusal(t, s.ask("CONNECT "+at+" HTTP/1.1\r\nHost: x\r\n\r\n"), 504, "connection_timeout", "tcp-timeout")
+	s.expect("tcp-timeout")
 }
 
 // A client that does not wait for the answer hears it all the same.

@@ -340,7 +340,7 @@ func TestOnceClientLeaves(t *testing.T) {
 	asked, answer := make(chan struct{}, 8), make(chan struct{})
 	s := newStand(t, func(s *stand) {
 		for i, name := range []string{"tunnel.fin.test", "tunnel.reset.test", "plain.fin.test", "plain.reset.test"} {
-			s.name(name, fmt.Sprintf("192.0.2.%d", i+1), working)
+			s.name(name, fmt.Sprintf("192.0.2.%d", i+1), silent)
 			for _, kind := range []string{name + " A", name + " AAAA"} {
 				then := s.names[kind]
 				s.names[kind] = func(q query) []byte { asked <- struct{}{}; <-answer; return then(q) }

@@ -31,6 +31,7 @@ func (s *Server) plain(w http.ResponseWriter, r *http.Request) {
 	defer p.client.close()
 	defer p.rescue()
 
+	_ = p.client.rc.EnableFullDuplex() // a server may answer before it has read all
 	ctx := httptrace.WithClientTrace(context.WithValue(r.Context(), plainKey{}, p), p.trace())
 	s.proxy.ServeHTTP(p.client, r.WithContext(ctx))
 	p.done(r)
@@ -71,10 +72,6 @@ func (s *Server) beginPlain(w http.ResponseWriter, r *http.Request) *plainAttemp
 		case p.upstream && literal && s.Dial.forbids(netip.AddrPortFrom(ip, x.Port)):
 			x.Refused = inspect.RefusedLoop // the upstream proxy would send it back
 		}
-		if r.Body != nil && r.Body != http.NoBody {
-			a.upload = newBody(a, r.Body)
-			r.Body = a.upload
-		}
 	})
 	return p
 }
@@ -113,10 +110,8 @@ func (p *plainAttempt) trace() *httptrace.ClientTrace {
 		},
 		GotFirstResponseByte: func() {
 			p.http(func(h *inspect.HTTPStep) {
-				if !p.sent.IsZero() {
-					wait := sinceMs(p.sent)
-					h.FirstByteMs = &wait
-				}
+				wait := sinceMs(later(p.stepped, p.sent)) // the answer may be faster than the word that all was sent
+				h.FirstByteMs = &wait
 			})
 		},
 		Got1xxResponse: func(code int, header textproto.MIMEHeader) error {
@@ -182,6 +177,17 @@ func (c *plainConn) use() (*inspect.DNSStep, *inspect.TCPStep) {
 // request is goproxy's hook before the round trip.
 func (s *Server) request(r *http.Request, ctx *goproxy.ProxyCtx) (*http.Request, *http.Response) {
 	ctx.RoundTripper = goproxy.RoundTripperFunc(s.roundTrip)
+	dropHopByHop(r.Header)
+	r.Close = false // which was about the client's connection
+	if r.Header["User-Agent"] == nil {
+		r.Header["User-Agent"] = []string{""} // none, instead of Go's own
+	}
+	if r.Body != nil && r.Body != http.NoBody {
+		p := plainFrom(r.Context())
+		b := newBody(p.attempt, r.Body)
+		p.set(func(*inspect.Attempt) { p.upload = b })
+		r.Body = b
+	}
 	return r, nil
 }
 
@@ -190,11 +196,6 @@ func (s *Server) roundTrip(r *http.Request, _ *goproxy.ProxyCtx) (*http.Response
 	p := plainFrom(r.Context())
 	if p.facts().Refused != "" {
 		return p.refusal(), nil
-	}
-	dropHopByHop(r.Header)
-	r.Close = false // which was about the client's connection
-	if r.Header["User-Agent"] == nil {
-		r.Header["User-Agent"] = []string{""} // none, instead of Go's own
 	}
 	resp, err := s.tr.RoundTrip(r)
 	p.client.seal()

@@ -57,7 +57,10 @@ func newStand(t *testing.T, prepare func(*stand)) *stand {
 	}
 	place := newPlace(t, s.names, s.places)
 	d := &s.server.Dial
-	d.Resolver, d.limits = place.Resolver, place.limits
+	d.Resolver = place.Resolver
+	if d.limits == nil {
+		d.limits = place.limits
+	}
 	if d.Route == nil {
 		d.Route = place.Route
 	}
