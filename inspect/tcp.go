@@ -280,6 +280,9 @@ func tcpResetMidTransfer(a *Attempt) *Finding {
 	if e == nil || e.First != "server" || e.Server != "reset" || t == nil || t.Protocol != "tls" || !t.Complete || t.Rejected != "" {
 		return nil
 	}
+	if tlsClientCertRequired(a) != nil {
+		return nil // the reset only follows the alert about the missing certificate
+	}
 	f := &Finding{Why: fmt.Sprintf("reset by %s after %d bytes up and %d down, %s into the connection", a.Seen.TCP.Addr, e.Up, e.Down, seconds(e.Ms)), Step: StepResponse}
 	if t.ServerAfter > 2 {
 		f.ChromiumShown = ""

@@ -275,7 +275,11 @@ func (f *firefox) visit(ctx context.Context, url string) (Visit, error) {
 	v := f.soFar()
 	if v.Page != "" {
 		// An error page that says nothing more is no reason to fail.
-		v.Shown, _ = f.evaluate(ctx, shownCode)
+		script := shownCode
+		if strings.HasPrefix(v.Code, "S") || strings.HasPrefix(v.Code, "MOZILLA_") {
+			script = shownSoon
+		}
+		v.Shown, _ = f.evaluate(ctx, script)
 	} else if v.Code == "" {
 		v.Title, err = f.evaluate(ctx, "document.title.slice(0, 1000)")
 	}
@@ -286,6 +290,16 @@ const (
 	// shownCode is the code that an error page shows to the person. The two
 	// functions exist in the documents of error pages only.
 	shownCode = `(document.getFailedCertSecurityInfo?.() ?? document.getNetErrorInfo?.())?.errorCodeString ?? ''`
+
+	// shownSoon waits up to 3 s for it: a page about TLS or a certificate has one,
+	// and on a busy machine not at once.
+	shownSoon = `(async () => {
+		for (let left = 30; ; left--) {
+			const code = ` + shownCode + `;
+			if (code || !left) return code;
+			await new Promise(next => setTimeout(next, 100));
+		}
+	})()`
 
 	// visibleText waits for an error page to have been drawn, which shows by
 	// its text staying the same: it is built by scripts and filled in by
