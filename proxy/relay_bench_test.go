@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -22,10 +23,10 @@ import (
 
 	"github.com/elazarl/goproxy"
 
-	"faultline/inspect/wire"
+	"faultline/inspect/report"
 )
 
-// The relay beside bare goproxy, in the same minutes on the same machine: each
+// The proxy beside bare goproxy, in the same minutes on the same machine: each
 // proxy is a process of its own, they take turns, and what is reported is the
 // median of the ratios of the rounds, for two runs are never alike:
 //
@@ -35,11 +36,9 @@ import (
 // goproxy for the same work, "rate/goproxy" above 1 means faster.
 
 // proxies are what can be measured: how each is started, inside its own process.
-// To measure the whole proxy instead of the relay under a bare net/http server,
-// replace startRelayProxy.
 var proxies = map[string]func() (addr string, stop func()){
-	"goproxy": startGoproxy,
-	"relay":   startRelayProxy,
+	"goproxy":   startGoproxy,
+	"faultline": startServer,
 }
 
 // startGoproxy is goproxy as it comes: ConnectAccept.
@@ -47,33 +46,29 @@ func startGoproxy() (addr string, stop func()) {
 	return serveHTTP(goproxy.NewProxyHttpServer(), net.ListenConfig{})
 }
 
-// startRelayProxy is the least that makes a proxy of the relay: goproxy parses
-// and dispatches, and hands over the connection; all that passes is watched.
-func startRelayProxy() (addr string, stop func()) {
-	p := goproxy.NewProxyHttpServer()
-	p.OnRequest().HandleConnectFunc(func(host string, _ *goproxy.ProxyCtx) (*goproxy.ConnectAction, string) {
-		return &goproxy.ConnectAction{Action: goproxy.ConnectHijack, Hijack: func(_ *http.Request, client net.Conn, _ *goproxy.ProxyCtx) {
-			server, err := (&net.Dialer{KeepAlive: -1}).Dial("tcp", host)
-			if err != nil {
-				client.Close()
-				return
-			}
-			if _, err := io.WriteString(client, "HTTP/1.1 200 OK\r\n\r\n"); err != nil {
-				client.Close()
-				server.Close()
-				return
-			}
-			began := time.Now()
-			var w wire.Conversation
-			relay(context.Background(), client.(*net.TCPConn), server.(*net.TCPConn), relayOptions{
-				tap:     func(side wire.Side, b []byte) { w.Feed(side, b, time.Since(began)) },
-				settled: w.Settled,
-				skipped: func(side wire.Side, n int64) { w.Skip(side, n, time.Since(began)) },
-			}).step()
-		}}, host
-	})
-	// The relay sets keep-alive itself, on tunnels that live long.
-	return serveHTTP(p, net.ListenConfig{KeepAlive: -1})
+// startServer is the whole proxy, with its log: every tunnel is watched, judged
+// and written down.
+func startServer() (addr string, stop func()) {
+	dir, err := os.MkdirTemp("", "faultline-bench")
+	if err != nil {
+		panic(err)
+	}
+	log, err := report.OpenLog(filepath.Join(dir, "attempts.jsonl"), os.Stderr)
+	if err != nil {
+		panic(err)
+	}
+	lc := net.ListenConfig{KeepAlive: -1} // the relay sets it, on tunnels that live long
+	l, err := lc.Listen(context.Background(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		panic(err)
+	}
+	s := &Server{Record: log.Write}
+	go s.Serve(l)
+	return l.Addr().String(), func() {
+		_ = s.Shutdown(context.Background())
+		_ = log.Close()
+		_ = os.RemoveAll(dir)
+	}
 }
 
 func serveHTTP(h http.Handler, lc net.ListenConfig) (addr string, stop func()) {
@@ -148,7 +143,7 @@ type turn struct{ cpu, took time.Duration }
 // compare lets the proxies take turns at work and reports the medians: units is
 // how much there is in one turn.
 func compare(b *testing.B, units float64, unit string, work func(addr string) error) {
-	names := []string{"goproxy", "relay"}
+	names := []string{"goproxy", "faultline"}
 	turns := make(map[string][]turn)
 	running := make(map[string]measured)
 	for _, name := range names {
@@ -165,7 +160,7 @@ func compare(b *testing.B, units float64, unit string, work func(addr string) er
 		}
 		slices.Reverse(names) // being first is no advantage
 	}
-	base, mine := turns["goproxy"], turns["relay"]
+	base, mine := turns["goproxy"], turns["faultline"]
 	b.ReportMetric(median(b.N, func(i int) float64 { return mine[i].cpu.Seconds() / base[i].cpu.Seconds() }), "cpu/goproxy")
 	b.ReportMetric(median(b.N, func(i int) float64 { return base[i].took.Seconds() / mine[i].took.Seconds() }), "rate/goproxy")
 	b.ReportMetric(median(b.N, func(i int) float64 { return float64(mine[i].cpu.Microseconds()) / units }), "µscpu/"+unit)
