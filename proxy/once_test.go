@@ -224,9 +224,14 @@ func TestOnceShutdown(t *testing.T) {
 		_ = http.NewResponseController(w).Flush()
 		<-r.Context().Done()
 	})
+	at, holed := hole(t)
 	s := newStand(t, func(s *stand) {
-		for _, kind := range []string{"dead.test A", "dead.test AAAA"} {
-			s.names[kind] = func(query) []byte { asked <- struct{}{}; return nil }
+		s.names["dead.test A"], s.names["dead.test AAAA"] = silence, silence
+		if holed {
+			s.name("hole.test", "192.0.2.1", at)
+		}
+		for kind, then := range s.names {
+			s.names[kind] = func(q query) []byte { asked <- struct{}{}; return then(q) }
 		}
 	})
 	send := func(words string) *net.TCPConn {
@@ -249,13 +254,16 @@ func TestOnceShutdown(t *testing.T) {
 	for range 2 { // a name without an answer
 		ends = append(ends, send("CONNECT dead.test:443 HTTP/1.1\r\nHost: x\r\n\r\n"))
 		<-asked
+		<-asked
 		want["tunnel"]++
 	}
 	ends = append(ends, send("GET http://dead.test/ HTTP/1.1\r\nHost: x\r\n\r\n"))
 	<-asked
+	<-asked
 	want["plain"]++
-	if at, ok := hole(t); ok { // an address without an answer
-		ends = append(ends, send("CONNECT "+at+" HTTP/1.1\r\nHost: x\r\n\r\n"))
+	if holed { // an address without an answer
+		ends = append(ends, send("CONNECT hole.test:443 HTTP/1.1\r\nHost: x\r\n\r\n"))
+		<-asked
 		want["tunnel"]++
 	}
 	ends = append(ends, s.client(), send("GET http://half"))                                      // no attempts
