@@ -722,6 +722,9 @@ func tlsHandshakeTimeout(a *Attempt) *Finding {
 	if !a.SpokeTLS() || t == nil || t.Used || t.Complete || t.Rejected != "" && t.Rejected != RejectSilent {
 		return nil
 	}
+	if h.ClientHello == nil {
+		return nil // nobody owes an answer to half a hello
+	}
 	if al := t.alertFrom(wire.Server); al != nil {
 		return nil
 	}

@@ -169,7 +169,7 @@ func (a *attempt) waiting() (since time.Time, yes bool) {
 		}
 		f := a.wire.Facts()
 		last := max(f.Client.LastAt, f.Server.LastAt)
-		return a.stepped.Add(last), f.Client.Protocol == "tls" && f.ClientFirst == 0
+		return a.stepped.Add(last), f.Hello != nil && f.ClientFirst == 0
 	}
 	return a.stepped, false
 }

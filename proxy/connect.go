@@ -122,15 +122,21 @@ func (s *Server) tunnel(a *attempt, client, server *net.TCPConn, early []byte) {
 func refuse(client *net.TCPConn, a *attempt) {
 	resp := a.refusal()
 	resp.Close = true
-	_ = client.SetDeadline(time.Now().Add(refuseTimeout))
+	_ = client.SetWriteDeadline(time.Now().Add(refuseTimeout))
 	if resp.Write(client) == nil && client.CloseWrite() == nil {
+		_ = client.SetReadDeadline(time.Now().Add(leaveTimeout))
 		_, _ = io.Copy(io.Discard, client)
 	}
 }
 
-// refuseTimeout is how long a client may take to read a refusal and leave: on a
-// real network a round trip, here none at all.
-const refuseTimeout = 500 * time.Millisecond
+const (
+	// refuseTimeout is how long writing a refusal may take. It fits into what the
+	// system keeps for a connection, so this is long.
+	refuseTimeout = 5 * time.Second
+	// leaveTimeout is how long a client may take to leave after a refusal, as
+	// long as net/http gives. Browsers leave at once.
+	leaveTimeout = 500 * time.Millisecond
+)
 
 // refusal is the answer to what could not be served. The status is the one that
 // makes Firefox show its own page for the cause; the body is for everything
