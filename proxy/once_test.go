@@ -31,6 +31,9 @@ func TestOnceUnderLoad(t *testing.T) {
 	good, cut, web := secure(t, 0), serving(t, resets), website(t, func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, "well") })
 	s := newStand(t, func(s *stand) {
 		s.names["down.test A"], s.names["down.test AAAA"] = code(dnsmessage.RCodeServerFailure), code(dnsmessage.RCodeServerFailure)
+		lim := quick()
+		lim.resolve = lim.dial // no name server is slow here, only the machine
+		s.server.Dial.limits = &lim
 	})
 
 	connect := func(target, agent string) (net.Conn, string, error) {
