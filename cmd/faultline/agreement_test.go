@@ -313,7 +313,8 @@ func (c *agreement) compare(kind browser.Kind) (layer, direct, shown *miss, comp
 		v = &inspect.Record{}
 	}
 	want := s.Layer()
-	broken := c.direct.Code != "" || c.direct.Status >= 400 || c.directErr != nil // this browser minds
+	// Whether this browser minds is a matter of the visit that was judged.
+	broken := c.proxied.Code != "" || c.proxied.Status >= 400 || c.proxiedErr != nil
 	if !visibleInTunnel(s) || !broken && !s.Works {
 		want = "none"
 	}

@@ -707,11 +707,12 @@ func noSocket(w http.ResponseWriter, r *http.Request) {
 func contentSites() []Site {
 	page := func(body template.HTML, headers map[string]string) https {
 		return https{page: func(w http.ResponseWriter, r *http.Request) {
+			inside := body
 			if r.URL.Path == "/framed" {
 				w.Header().Set("X-Frame-Options", "DENY")
-				body = ""
+				inside = ""
 			}
-			withBody(connOf(r).site, body, headers)(w, r)
+			withBody(connOf(r).site, inside, headers)(w, r)
 		}}
 	}
 	site := func(name string) template.HTML { return template.HTML("//" + name + "." + Domain) }
