@@ -31,9 +31,6 @@ const (
 // fault.
 func TestHealthyLoads(t *testing.T) {
 	inside(t)
-	if testing.Short() {
-		t.Skip("it takes a minute")
-	}
 	kinds := []browser.Kind{browser.Chromium, browser.Chromium, browser.Firefox}
 	for _, kind := range kinds {
 		browser.Need(t, kind)

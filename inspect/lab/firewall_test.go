@@ -18,15 +18,25 @@ func TestFirewallOnLoopback(t *testing.T) {
 	}
 }
 
+// missing skips a test that needs what this machine does not have, loudly; with
+// FAULTLINE_NO_SKIP=1 it fails instead.
+func missing(t *testing.T, format string, args ...any) {
+	t.Helper()
+	if os.Getenv("FAULTLINE_NO_SKIP") == "1" {
+		t.Fatalf("NEEDED: "+format, args...)
+	}
+	t.Skipf("SKIPPED: "+format, args...)
+}
+
 // TestNamespace runs TestInNamespace in a network namespace of its own.
 func TestNamespace(t *testing.T) {
 	for _, tool := range []string{"unshare", "ip", "nft"} {
 		if _, err := exec.LookPath(tool); err != nil {
-			t.Skip(err)
+			missing(t, "%v", err)
 		}
 	}
 	if out, err := exec.Command("unshare", "--net", "--map-root-user", "nft", "list", "ruleset").CombinedOutput(); err != nil {
-		t.Skipf("no namespaces here: %v\n%s", err, out)
+		missing(t, "no namespaces here: %v\n%s", err, out)
 	}
 	cmd := exec.CommandContext(t.Context(), "unshare", "--net", "--map-root-user", os.Args[0], "-test.run=^TestInNamespace$", "-test.v")
 	cmd.Env = append(os.Environ(), "FAULTLINE_LAB_NAMESPACE=1")

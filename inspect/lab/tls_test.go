@@ -368,7 +368,7 @@ func TestRenegotiation(t *testing.T) {
 func TestOpenSSL(t *testing.T) {
 	openssl, err := exec.LookPath("openssl")
 	if err != nil {
-		t.Skip("no openssl here")
+		missing(t, "openssl is not installed")
 	}
 	l := start(t)
 	schemes := "ECDSA+SHA256:ECDSA+SHA384:RSA-PSS+SHA256:RSA+SHA256" // Chromium's, more or less
